@@ -70,7 +70,7 @@ class Ready(Event):
 
     kind = "ready"
     model: dict[str, Any]
-    """id, description, parameters, device, dtype, context, weight_bytes, kv_bytes_per_token, random_weights."""
+    """id, source, parameters, device, dtype, context, weight_bytes, kv_bytes_per_token, random_weights."""
     memory: str
     modes: list[dict[str, Any]]
     """Every memory mode: name, summary, available, reason (why not), remedy."""

@@ -1,0 +1,60 @@
+"""Every memory mode, by name. Classes load on first use, so listing the modes imports nothing heavy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from memchat.config import Settings
+from memchat.errors import unknown
+
+if TYPE_CHECKING:
+    from memchat.memory.base import Memory
+
+
+@dataclass(frozen=True)
+class Mode:
+    """One entry of the registry."""
+
+    path: str
+    """``module:Class``."""
+    summary: str
+
+
+MODES: dict[str, Mode] = {
+    "full": Mode("memchat.memory.verbatim:Full", "the whole conversation, as far as it fits the context"),
+    "window": Mode("memchat.memory.verbatim:Window", "the last few messages, word for word"),
+    "none": Mode("memchat.memory.verbatim:NoMemory", "nothing: every message stands alone"),
+}
+
+
+def modes() -> list[dict[str, Any]]:
+    """Every mode as the pickers and ``doctor`` show it: name, summary, available, reason, remedy."""
+    return [
+        {"name": name, "summary": mode.summary, "available": True, "reason": "", "remedy": ""}
+        for name, mode in MODES.items()
+    ]
+
+
+def check(name: str) -> str:
+    """``name`` if it is a mode.
+
+    Raises:
+        UsageError: it is not; the message names the nearest one.
+    """
+    if name not in MODES:
+        raise unknown("memory mode", name, list(MODES))
+    return name
+
+
+def create(name: str, engine: Any, store: Any, settings: Settings) -> Memory:
+    """A fresh, empty memory.
+
+    Raises:
+        UsageError: unknown mode.
+    """
+    module, _, attribute = MODES[check(name)].path.partition(":")
+    cls = getattr(import_module(module), attribute)
+    memory: Memory = cls(engine, store, settings)
+    return memory
