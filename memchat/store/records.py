@@ -30,7 +30,7 @@ class SessionRow:
 
 @dataclass(frozen=True)
 class TurnRow:
-    """One message. Turns form a tree: versions of a reply, and what followed an edited message, are siblings."""
+    """One message. Turns form a tree: versions of a reply, and what follows an edited one, are siblings."""
 
     id: int
     session: str
@@ -45,6 +45,10 @@ class TurnRow:
     version: int = 1
     """Its place among the versions at this point, from 1."""
     versions: int = 1
+
+
+Incoming = tuple[SessionRow, list[TurnRow]]
+"""A session from a file: its turn ids are local to the file, and what the file does not tell is empty."""
 
 
 @dataclass(frozen=True)
