@@ -1,0 +1,144 @@
+"""The parts of a chat of the persona world, and the pen that writes it line by line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from random import Random
+
+from memchat.data.facts import Attribute, Forms, split_part
+from memchat.data.values import draw
+
+
+@dataclass
+class Line:
+    """One turn. `kind` says what it is for (tell, talk, ask, ...): the trainer weights by it."""
+
+    role: str
+    text: str
+    kind: str
+
+
+@dataclass
+class Fact:
+    """A fact as told: the surface form of its value, the turns it was told in, and values that no longer hold."""
+
+    attribute: Attribute
+    owner: str  # "" for the user
+    value: str
+    turns: list[int]
+    old: list[str] = field(default_factory=list)
+    asked: bool = False
+
+    @property
+    def forms(self) -> Forms:
+        forms = self.attribute.other if self.owner else self.attribute.own
+        assert forms is not None
+        return forms
+
+    @property
+    def statement(self) -> str:
+        """The fact in the assistant's words: "your dog is called Biscuit"."""
+        return self.forms.answer.replace("{p}", self.owner).replace("{v}", self.value)
+
+
+@dataclass
+class Asked:
+    """A question of the chat with the answer it should get."""
+
+    question: str
+    answers: list[str]
+    kind: str  # fact, update, abstain
+    turn: int  # of the question
+    evidence: list[int]  # turns in which the answer stands
+    superseded: list[str]  # values that held before
+
+
+@dataclass
+class Dialogue:
+    """A chat and the questions in it. `ask_from` is the turn from which only questions follow."""
+
+    lines: list[Line]
+    asked: list[Asked]
+    ask_from: int
+
+
+@lru_cache(8192)
+def part(options: tuple[str, ...], split: str) -> tuple[str, ...]:
+    """`split_part`, remembered: it is asked for at every line."""
+    return split_part(options, split)
+
+
+def capital(text: str) -> str:
+    """The text with a capital first letter and the rest as it is."""
+    return text[:1].upper() + text[1:]
+
+
+def sentence(text: str, value: str = "") -> str:
+    """Capital and full stop; "i" alone becomes "I", except inside the value."""
+    mark = "\0"
+    text = text.replace(value, mark) if value else text
+    text = f" {text} ".replace(" i ", " I ").replace(" i'", " I'").replace(" i,", " I,").strip()
+    text = text.replace(mark, value) if value else text
+    text = capital(text)
+    return text if text[-1] in "?!." else text + "."
+
+
+class Pen:
+    """Writes lines in the phrasings and with the values of one split."""
+
+    def __init__(self, split: str, rng: Random, size: int) -> None:
+        self.split, self.rng, self.size = split, rng, size
+        self.lines: list[Line] = []
+        self.asked: list[Asked] = []
+        self.used = 0
+        self.values: set[str] = set()
+        self.sloppy = rng.choice((0.0, 0.0, 0.15, 0.5, 0.95))
+
+    def pick(self, options: tuple[str, ...]) -> str:
+        """One of the phrasings this split may use."""
+        return self.rng.choice(part(options, self.split))
+
+    def common(self, options: tuple[str, ...]) -> str:
+        """The plain form (the first option) about half of the time, where the split has it."""
+        own = part(options, self.split)
+        return own[0] if self.rng.random() < 0.5 else self.rng.choice(own)
+
+    def value(self, pool: str) -> str:
+        """A value of the split that the chat has not used yet."""
+        while True:
+            value = draw(pool, self.split, self.rng)
+            if value.casefold() not in self.values:
+                self.values.add(value.casefold())
+                return value
+
+    def style(self, text: str) -> tuple[str, bool]:
+        """How a person may type it: spelling, dropped punctuation, lower case. True when all is lower case."""
+        rng = self.rng
+        if "avour" in text or "colour" in text:
+            text = text.replace("avour", "avor").replace("colour", "color") if rng.random() < 0.35 else text
+        if rng.random() >= self.sloppy:
+            return text, False
+        lower = rng.random() < 0.6
+        text = text.lower() if lower else text
+        if rng.random() < 0.6:
+            text = text.rstrip(".?!")
+        if rng.random() < 0.5:
+            text = text.replace("'", "")
+        return text, lower
+
+    def say(self, role: str, text: str, kind: str) -> int:
+        """Add a line; returns its turn."""
+        self.lines.append(Line(role, text, kind))
+        self.used += len(text) + 6
+        return len(self.lines) - 1
+
+    @staticmethod
+    def surface(text: str, value: str, lower: bool) -> str:
+        """The value as it stands in the line."""
+        value = value.lower() if lower else value
+        for form in (value, capital(value)):
+            for shown in (form, form.replace("'", "")):
+                if shown in text:
+                    return shown
+        raise AssertionError(f"{value!r} does not stand in {text!r}")

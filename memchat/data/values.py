@@ -1,0 +1,218 @@
+"""Values that people in the persona world tell: real words from lists, and made-up ones.
+
+About half of the names are made up from syllables, so that recalling one means copying it from the
+conversation and not knowing it. Every value belongs to exactly one split, decided by a hash of its
+letters: a value seen in training never stands in the validation or test split.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from random import Random
+
+from memchat.data import words
+
+SPLITS = ("train", "valid", "test")
+_HELD_OUT = {8: "valid", 9: "test"}
+
+_ONSETS = (
+    "b c d f g h j k l m n p r s t v w z " * 4
+    + "ch sh th br cr dr fr gr kr pr tr bl fl gl kl pl sl st sk sp kn qu wh zh"
+).split()
+_VOWELS = ("a e i o u " * 10 + "ai au ea ee ei ia ie io oa oo ou ue y").split()
+_CODAS = ("n r l s m t k x b d g p " * 2 + "ck ff ll nn rt st nd ng rk mp sh th z v").split()
+_ENDS = (
+    "a", "o", "y", "i", "ie", "us", "el", "er", "on", "is", "ina", "ito", "ex", "ix", "um", "ette", "le", "in", "ax",
+    "oo", "ey", "io", "ara", "ber", "dor", "kin", "fy", "ster", "bert",
+)  # fmt: skip
+_ACCENTS = str.maketrans({"a": "á", "e": "é", "o": "ö", "u": "ü", "i": "í", "n": "ñ", "c": "ç"})
+_TITLES = (
+    "Captain", "Mister", "Mr.", "Mrs.", "Dr.", "Mr", "Miss", "Lady", "Sir", "Doctor", "Old", "Little", "Princess",
+    "Professor", "King", "Big", "Saint",
+)  # fmt: skip
+
+
+def split_of(value: str) -> str:
+    """The split a value belongs to: 80 % train, 10 % valid, 10 % test, by a hash of its letters."""
+    return _HELD_OUT.get(zlib.crc32(value.casefold().encode()) % 10, "train")
+
+
+def made_up(rng: Random) -> str:
+    """A made-up word in lower case with varied spelling, one to three syllables."""
+    if rng.random() < 0.06:  # letters at random: nothing but copying helps here
+        return "".join(rng.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(rng.randint(2, 6)))
+    word = "" if rng.random() < 0.15 else rng.choice(_ONSETS)
+    word += rng.choice(_VOWELS)
+    for _ in range(rng.choice((0, 0, 1, 1, 1, 2))):
+        word += rng.choice(_CODAS) if rng.random() < 0.3 else ""
+        word += rng.choice(_ONSETS) + rng.choice(_VOWELS)
+    kind = rng.random()
+    word += rng.choice(_ENDS) if kind < 0.4 else rng.choice(_CODAS) if kind < 0.75 else ""
+    if len(word) < 2:
+        word += rng.choice("nrlks")
+    if rng.random() < 0.04:
+        word = word.translate(_ACCENTS)
+    return word
+
+
+def made_up_name(rng: Random) -> str:
+    """A made-up proper name: capitalised, now and then with a title, a hyphen or a second word."""
+    name = made_up(rng).capitalize()
+    kind = rng.random()
+    if kind < 0.06:
+        return f"{rng.choice(_TITLES)} {name}"
+    if kind < 0.10:
+        return f"{name} {made_up(rng).capitalize()}"
+    if kind < 0.12:
+        return f"{name}-{made_up(rng).capitalize()}"
+    if kind < 0.13:
+        return f"{name[0]}'{name[1:].capitalize()}"
+    if kind < 0.14:
+        return f"{name} {rng.randint(2, 99)}"
+    if kind < 0.15:
+        start, middle = f"{rng.choice('BDJKRTXZ')}{rng.randint(2, 9)}", rng.choice(("", "-", "x"))
+        return f"{start}{middle}{rng.choice(('', 'B7', 'D2', 'Q'))}".rstrip("-")
+    if kind < 0.17:
+        return rng.choice(("Mc", "Mac", "De", "Di", "Bo", "Lu")) + name
+    if kind < 0.185:
+        return name.upper()
+    if kind < 0.20:
+        return name.lower()
+    return name
+
+
+def _listed(options: tuple[str, ...], made: Callable[[Random], str], share: float) -> Callable[[Random], str]:
+    def draw(rng: Random) -> str:
+        return made(rng) if rng.random() < share else rng.choice(options)
+
+    return draw
+
+
+def _person(rng: Random) -> str:
+    if rng.random() < 0.5:
+        return made_up_name(rng)
+    name = rng.choice(words.FIRST_NAMES)
+    if rng.random() < 0.08:
+        return f"{name} {rng.choice(words.FIRST_NAMES) if rng.random() < 0.4 else made_up(rng).capitalize()}"
+    return name
+
+
+def _pet(rng: Random) -> str:
+    kind = rng.random()
+    if kind < 0.5:
+        return made_up_name(rng)
+    if kind < 0.62:
+        return rng.choice(words.FIRST_NAMES)
+    if kind < 0.72:
+        return rng.choice(words.NOUNS).capitalize()
+    if kind < 0.77:
+        return f"{rng.choice(_TITLES)} {rng.choice(words.PET_NAMES)}"
+    return rng.choice(words.PET_NAMES)
+
+
+def _street(rng: Random) -> str:
+    name = made_up(rng).capitalize() if rng.random() < 0.5 else rng.choice(words.NOUNS).capitalize()
+    street = f"{name} {rng.choice(('Street', 'Road', 'Lane', 'Avenue', 'Way', 'Square', 'Hill'))}"
+    return f"{rng.randint(1, 199)} {street}" if rng.random() < 0.3 else street
+
+
+def _title(rng: Random) -> str:
+    noun = made_up(rng).capitalize() if rng.random() < 0.4 else rng.choice(words.NOUNS).capitalize()
+    adjective = rng.choice(words.ADJECTIVES).capitalize()
+    return rng.choice((f"The {adjective} {noun}", f"{adjective} {noun}", f"The {noun}", noun))
+
+
+def _food(rng: Random) -> str:
+    kind = rng.random()
+    if kind < 0.55:
+        return rng.choice(words.FOODS)
+    stuff = made_up(rng) if kind > 0.8 else rng.choice(words.FRUITS)
+    return f"{stuff} {rng.choice(('soup', 'pie', 'salad', 'cake', 'curry', 'stew', 'bread'))}"
+
+
+def _colour(rng: Random) -> str:
+    shade = rng.choice(("dark", "light", "pale", "bright", "deep")) + " " if rng.random() < 0.35 else ""
+    return shade + (made_up(rng) if rng.random() < 0.1 else rng.choice(words.COLOURS))
+
+
+def _place(rng: Random) -> str:
+    thing = made_up(rng) + " box" if rng.random() < 0.1 else rng.choice(words.FURNITURE)
+    adjective = rng.choice(words.COLOURS + words.ADJECTIVES) + " " if rng.random() < 0.5 else ""
+    return f"{rng.choice(('in', 'under', 'behind', 'on', 'next to', 'near'))} the {adjective}{thing}"
+
+
+def _date(rng: Random) -> str:
+    month, day = rng.choice(words.MONTHS), rng.randint(1, 28)
+    suffix = {1: "st", 2: "nd", 3: "rd", 21: "st", 22: "nd", 23: "rd"}.get(day, "th")
+    return rng.choice((f"{month} {day}", f"{day} {month}", f"the {day}{suffix} of {month}"))
+
+
+def _number(rng: Random) -> str:
+    return str(rng.randint(1, 10 ** rng.choice((2, 3, 4, 4, 5))))
+
+
+def _code(rng: Random) -> str:
+    if rng.random() < 0.4:
+        return _number(rng)
+    if rng.random() < 0.5:
+        return made_up(rng) + str(rng.randint(1, 999))
+    return "".join(rng.choice("ABCDEFGHKLMNPRSTUVWXYZ23456789") for _ in range(rng.randint(4, 6)))
+
+
+def _car(rng: Random) -> str:
+    colour = rng.choice(words.COLOURS) + " " if rng.random() < 0.4 else ""
+    return colour + (made_up(rng).capitalize() if rng.random() < 0.35 else rng.choice(words.CARS))
+
+
+def _lower(rng: Random) -> str:
+    return made_up(rng)
+
+
+def _hobby(rng: Random) -> str:
+    if rng.random() < 0.25:
+        return f"{rng.choice(('collecting', 'painting', 'building'))} {rng.choice(words.NOUNS)}s"
+    return rng.choice(words.HOBBIES)
+
+
+def _job(rng: Random) -> str:
+    return f"{rng.choice(words.FRUITS)} farmer" if rng.random() < 0.08 else rng.choice(words.JOBS)
+
+
+POOLS: dict[str, Callable[[Random], str]] = {
+    "person": _person,
+    "pet": _pet,
+    "city": _listed(words.CITIES, made_up_name, 0.5),
+    "country": _listed(words.COUNTRIES, made_up_name, 0.3),
+    "company": _listed(words.COMPANIES, made_up_name, 0.6),
+    "street": _street,
+    "title": _title,
+    "food": _food,
+    "fruit": _listed(words.FRUITS, _lower, 0.3),
+    "drink": _listed(words.DRINKS, _lower, 0.25),
+    "colour": _colour,
+    "animal": _listed(words.ANIMALS, _lower, 0.2),
+    "sport": _listed(words.SPORTS, _lower, 0.2),
+    "flower": _listed(words.FLOWERS, _lower, 0.3),
+    "season": _listed((*words.MONTHS, "spring", "summer", "autumn", "winter"), _lower, 0.1),
+    "hobby": _hobby,
+    "job": _job,
+    "instrument": _listed(words.INSTRUMENTS, _lower, 0.25),
+    "language": _listed(words.LANGUAGES, made_up_name, 0.3),
+    "allergen": _listed(words.ALLERGENS, _lower, 0.25),
+    "car": _car,
+    "date": _date,
+    "number": _number,
+    "code": _code,
+    "place": _place,
+}
+
+
+def draw(pool: str, split: str, rng: Random) -> str:
+    """A value of `pool` that belongs to `split`."""
+    maker = POOLS[pool]
+    for _ in range(2000):
+        value = maker(rng)
+        if split_of(value) == split:
+            return value
+    raise AssertionError(f"pool {pool!r} has no value in split {split!r}")
