@@ -1,0 +1,48 @@
+"""`memchat train`: make models and adapters with the recipes in `trainers/`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(name="train", help="Train models.", no_args_is_help=True)
+
+
+@app.callback()
+def train() -> None:
+    """Train models."""
+
+
+@app.command()
+def base(
+    preset: Annotated[str, typer.Option(help="Named settings: quick (30 minutes on two idle CPU cores).")] = "quick",
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the model; by default in the user's data folder.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue from the checkpoint in --out.")] = False,
+    config: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of weights and data.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps.")] = None,
+) -> None:
+    """Train a small base model from nothing on the persona world."""
+    from memchat.paths import data_dir
+    from trainers import base as recipe
+    from trainers.settings import apply, read_file, read_pairs
+
+    chosen = recipe.preset(preset)
+    direct: dict[str, Any] = {"seed": seed, "steps": steps}
+    apply(chosen, read_file(config) if config else {})
+    apply(chosen, read_pairs(settings or []))
+    apply(chosen, {name: value for name, value in direct.items() if value is not None})
+    folder = out or data_dir() / "models" / f"base-{preset}"
+    scores = recipe.run(chosen, folder, preset_name=preset, resume=resume)
+    typer.echo(f"saved to {folder}")
+    for name, kinds in scores.items():
+        part = kinds["all"]
+        low, high = part["interval"]
+        typer.echo(f"{name}: right {part['accuracy']:.3f} ({low:.3f} to {high:.3f}), n {part['n']}")

@@ -1,0 +1,209 @@
+"""The base model: a small Llama trained from nothing on the persona world, so that it chats and remembers.
+
+    memchat train base --preset quick
+
+Read from top to bottom: settings, batches, loss, model, run, save. Short chats come first, then longer ones;
+every fact told is asked for, and answers weigh most in the loss, since everything else in a chat is easier.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from itertools import chain
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from memchat.data.world import dialogue
+from memchat.errors import unknown
+from trainers.card import write_card
+from trainers.loop import Batch, LoopConfig, train
+from trainers.optim import muon_and_adamw
+from trainers.recall import Question, measure, questions
+from trainers.settings import apply
+from trainers.tokenizer import encode_lines, train_tokenizer
+
+# What a token of each kind of line weighs in the loss; lines of the user and the system are read, hardly predicted.
+WEIGHTS = {"answer": 4.0, "unknown": 2.0, "echo": 2.0, "talk": 1.0, "ack": 0.5}
+USER_WEIGHT = 0.1
+
+Row = tuple[list[int], list[float]]  # token ids of a chat, and what predicting each of them weighs
+
+
+@dataclass
+class BaseConfig:
+    """Settings of the base recipe."""
+
+    vocabulary: int = 1024
+    hidden: int = 192
+    layers: int = 6
+    heads: int = 6
+    kv_heads: int = 2
+    intermediate: int = 512
+    context: int = 1024  # positions
+    batch_tokens: int = 4096  # padded tokens in a batch
+    short_share: float = 0.2  # share of the run with short chats only
+    longest: int = 1750  # characters of the longest chats that are trained often, about 700 tokens
+    muon_lr: float = 0.02
+    adamw_lr: float = 3e-3
+    weight_decay: float = 0.1
+    tokenizer_chats: int = 4000
+    test_probes: int = 500
+    loop: LoopConfig = field(default_factory=LoopConfig)
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # CPU: 30 minutes on two idle cores
+    "quick": {"steps": 3200, "eval_every": 200, "save_every": 100},
+}
+
+
+def preset(name: str) -> BaseConfig:
+    """The settings of a preset."""
+    if name not in PRESETS:
+        raise unknown("preset", name, list(PRESETS))
+    config = BaseConfig()
+    apply(config, PRESETS[name])
+    return config
+
+
+class ChatBatches:
+    """Numbered batches of chats of about one length each; `[index]` depends on seed and index alone."""
+
+    def __init__(self, config: BaseConfig, tokenizer: Any) -> None:
+        self.config, self.tokenizer = config, tokenizer
+        self.total = config.loop.steps * config.loop.accumulate
+
+    def size(self, index: int, rng: Random) -> int:
+        """Characters of the chats in a batch: short at first, then up to the longest; a few fill the context."""
+        done = index / max(1, self.total)
+        ramp = min(1.0, max(0.0, (done - self.config.short_share) / 0.3))
+        longest = 600 + ramp * (self.config.longest - 600)
+        if rng.random() < 0.35:
+            return rng.randint(100, 600)
+        if ramp == 1.0 and rng.random() < 0.06:
+            return rng.randint(self.config.longest, round(self.config.longest * 1.35))
+        return round(rng.uniform(250, longest))
+
+    def __getitem__(self, index: int) -> Batch:
+        rng = Random(f"chats {self.config.loop.seed} {index}")
+        size, chats, made = self.size(index, rng), [], 0
+        while made < 2 * self.config.batch_tokens:
+            chats.append(self.encode(rng, size))
+            made += len(chats[-1][0])
+        rows = self.fit(sorted(chats, key=lambda chat: len(chat[0])), rng)
+        longest = len(rows[-1][0])
+        ids = torch.full((len(rows), longest), self.tokenizer.pad_token_id)
+        weights = torch.zeros(len(rows), longest)
+        for i, (tokens, weight) in enumerate(rows):
+            ids[i, : len(tokens)] = torch.tensor(tokens)
+            weights[i, : len(tokens)] = torch.tensor(weight)
+        return {"input_ids": ids, "weights": weights}
+
+    def fit(self, chats: list[Row], rng: Random) -> list[Row]:
+        """Neighbours in length that fill one batch: less padding than whatever comes first."""
+        end = rng.randint(len(chats) // 2, len(chats))
+        room = max(1, self.config.batch_tokens // len(chats[end - 1][0]))
+        return chats[max(0, end - room) : end]
+
+    def encode(self, rng: Random, size: int) -> Row:
+        """Token ids of one chat and the weight of predicting each of them."""
+        lines = dialogue("train", rng, size).lines
+        ids, weights = [self.tokenizer.bos_token_id], [0.0]
+        parts = encode_lines(self.tokenizer, ((line.role, line.text) for line in lines))
+        for line, part in zip(lines, parts, strict=True):
+            weight = WEIGHTS[line.kind] if line.role == "assistant" else USER_WEIGHT if line.role == "user" else 0.0
+            ids += part
+            weights += [0.0] + [weight] * (len(part) - 1)
+        return ids[: self.config.context], weights[: self.config.context]
+
+
+def chat_loss(model: nn.Module, batch: Batch) -> Tensor:
+    """Weighted mean cross entropy of the next token; input_ids and weights are (B, T). Padding weighs nothing."""
+    ids, weights = batch["input_ids"], batch["weights"][:, 1:]
+    logits = model(input_ids=ids, use_cache=False).logits[:, :-1]  # (B, T - 1, V)
+    losses = F.cross_entropy(logits.flatten(0, 1).float(), ids[:, 1:].flatten(), reduction="none").view_as(weights)
+    return (losses * weights).sum() / weights.sum()
+
+
+def build_tokenizer(config: BaseConfig) -> Any:
+    """Learn the tokenizer from training chats alone."""
+    chats = (dialogue("train", Random(f"tokenizer {config.loop.seed} {i}"), 900) for i in range(config.tokenizer_chats))
+    texts = chain.from_iterable((line.text for line in chat.lines) for chat in chats)
+    return train_tokenizer(texts, config.vocabulary, config.context)
+
+
+def build_model(config: BaseConfig, tokenizer: Any) -> Any:
+    """A Llama with random weights in the recipe's shape."""
+    from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(config.loop.seed)
+    tokens = {
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    shape = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=config.hidden, intermediate_size=config.intermediate,
+        num_hidden_layers=config.layers, num_attention_heads=config.heads, num_key_value_heads=config.kv_heads,
+        max_position_embeddings=config.context, tie_word_embeddings=True, attention_bias=False, **tokens,
+    )  # fmt: skip
+    model = LlamaForCausalLM(shape)
+    model.generation_config = GenerationConfig(do_sample=False, max_new_tokens=64, **tokens)
+    return model
+
+
+def run(config: BaseConfig, out: Path, *, preset_name: str = "quick", resume: bool = False) -> dict[str, Any]:
+    """Train, evaluate on unseen values and phrasings, and save a transformers folder to `out`. Returns the scores."""
+    tokenizer = build_tokenizer(config)
+    model = build_model(config, tokenizer)
+    watched = questions(tokenizer, "valid", 100, (200, 1200))
+
+    def evaluate(trained: nn.Module, step: int) -> dict[str, float]:
+        scores = measure(trained, tokenizer, watched)["scores"]
+        return {f"recall {kind}": part["accuracy"] for kind, part in scores.items() if kind in ("fact", "abstain")}
+
+    progress = train(
+        model, muon_and_adamw(model, config.muon_lr, config.adamw_lr, config.weight_decay),
+        ChatBatches(config, tokenizer), chat_loss, config.loop, out,
+        evaluate=evaluate, resume=resume, settings=settings(config),
+    )  # fmt: skip
+    save(model, tokenizer, out)
+    scores = final_scores(out, tokenizer, config)
+    write_card(out, config.loop.seed, preset_name, settings(config), asdict(progress), model.num_parameters(), scores)
+    (out / "checkpoint.pt").unlink(missing_ok=True)
+    return scores
+
+
+def settings(config: BaseConfig) -> dict[str, Any]:
+    """The recipe's own settings, without the loop's."""
+    return {name: value for name, value in asdict(config).items() if name != "loop"}
+
+
+def save(model: Any, tokenizer: Any, out: Path) -> None:
+    """A standard transformers folder with bf16 weights."""
+    model.to("cpu", torch.bfloat16).save_pretrained(out)
+    tokenizer.save_pretrained(out)
+
+
+def final_scores(out: Path, tokenizer: Any, config: BaseConfig) -> dict[str, Any]:
+    """Recall of the saved model, read back from disk, on short and long chats of the validation and test splits."""
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(out, dtype=torch.float32).eval()
+    if torch.cuda.is_available():
+        model = model.cuda()
+    n = config.test_probes
+    sets: dict[str, list[Question]] = {
+        "valid": questions(tokenizer, "valid", n, (200, 1600)),
+        "test": questions(tokenizer, "test", n, (200, 1600)),
+        "test, long chats": questions(tokenizer, "test", n // 2, (1600, 2100)),
+    }
+    scores = {name: measure(model, tokenizer, asked)["scores"] for name, asked in sets.items()}
+    (out / "metrics.json").write_text(json.dumps(scores, indent=2) + "\n")
+    return scores
