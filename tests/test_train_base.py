@@ -1,0 +1,192 @@
+"""The base recipe: tokenizer, template, golden losses, the whole command on a tiny shape."""
+
+from __future__ import annotations
+
+import json
+from random import Random
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from memchat.data.pen import Asked
+from memchat.data.world import dialogue
+from memchat.errors import MemchatError, UsageError
+from trainers import base
+from trainers.loop import train
+from trainers.optim import muon_and_adamw
+from trainers.recall import questions, replies, right, wilson
+from trainers.run import read_log
+from trainers.settings import apply
+from trainers.tokenizer import encode_lines
+
+TINY = {
+    "hidden": 32,
+    "layers": 2,
+    "heads": 2,
+    "kv_heads": 1,
+    "intermediate": 64,
+    "vocabulary": 512,
+    "batch_tokens": 512,
+    "tokenizer_chats": 60,
+    "test_probes": 6,
+    "steps": 4,
+    "precision": "no",
+    "log_every": 1,
+    "eval_every": 0,
+}
+GOLDEN = [6.26841, 6.203245, 6.152273, 6.120861]
+
+
+def tiny() -> base.BaseConfig:
+    config = base.BaseConfig()
+    apply(config, TINY)
+    return config
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return base.build_tokenizer(tiny())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "My dog is called Biscuit.",
+        "  two leading spaces",
+        "héllo Ünï 你好 🎉🏽\n\ttab",
+        "12345 and 3.14",
+        "a  b   c",
+        "ﬃ ½ İ",
+        "'\"<>",
+    ],
+)
+def test_the_tokenizer_round_trips(tokenizer, text: str):
+    assert tokenizer.decode(tokenizer(text).input_ids) == text
+
+
+def test_a_name_has_the_same_tokens_wherever_it_stands(tokenizer):
+    first, later = tokenizer("Quimby is my dog").input_ids, tokenizer("my dog is Quimby").input_ids
+    name = tokenizer("Quimby").input_ids
+    assert first[: len(name)] == name
+    assert later[-len(name) :] == name
+
+
+def test_digits_stand_alone(tokenizer):
+    assert all(sum(c.isdigit() for c in token) <= 1 for token in tokenizer.get_vocab())
+
+
+def test_the_template_renders_what_training_saw(tokenizer):
+    """The chat template, through transformers, gives the very tokens of a training chat, system line or not."""
+    batches, starts = base.ChatBatches(tiny(), tokenizer), set()
+    for number in range(20):
+        ids, weights = batches.encode(Random(number), 500)
+        lines = dialogue("train", Random(number), 500).lines
+        messages = [{"role": line.role, "content": line.text} for line in lines]
+        starts.add(messages[0]["role"])
+        assert tokenizer.apply_chat_template(messages, return_dict=False) == ids
+        assert len(weights) == len(ids)
+        asked = tokenizer.apply_chat_template(messages[:-1], add_generation_prompt=True, return_dict=False)
+        assert ids[: len(asked)] == asked
+        assert ids[-1] == tokenizer.eos_token_id
+        assert all(weights[len(asked) :])
+    assert starts == {"system", "user"}
+
+
+def test_a_line_is_framed_by_its_role_and_the_end(tokenizer):
+    (ids,) = encode_lines(tokenizer, [("user", "plain")])
+    assert ids[0] == tokenizer.convert_tokens_to_ids("<|user|>")
+    assert ids[-1] == tokenizer.eos_token_id
+    assert tokenizer.decode(ids[1:-1]) == "plain"
+
+
+def test_batches_depend_on_their_number_alone(tokenizer):
+    a, b = base.ChatBatches(tiny(), tokenizer), base.ChatBatches(tiny(), tokenizer)
+    b[0]
+    assert all(torch.equal(a[3][name], b[3][name]) for name in ("input_ids", "weights"))
+    assert not torch.equal(a[3]["input_ids"], a[2]["input_ids"])
+    for number in range(4):
+        batch = a[number]
+        assert batch["weights"][batch["input_ids"] == tokenizer.pad_token_id].sum() == 0
+        assert batch["weights"].sum() > 0
+
+
+def test_chats_grow_longer(tokenizer):
+    config = base.preset("quick")
+    batches = base.ChatBatches(config, tokenizer)
+
+    def longest(numbers: range) -> int:
+        return max(batches.size(number, Random(number)) for number in numbers)
+
+    assert longest(range(600)) <= 600
+    assert longest(range(2500, 3200)) > config.longest
+
+
+def test_golden_losses(tmp_path, tokenizer):
+    config = tiny()
+    model = base.build_model(config, tokenizer)
+    optimizers = muon_and_adamw(model, config.muon_lr, config.adamw_lr, config.weight_decay)
+    train(model, optimizers, base.ChatBatches(config, tokenizer), base.chat_loss, config.loop, tmp_path)
+    found = [line["loss"] for line in read_log(tmp_path / "training.jsonl")]
+    assert found == pytest.approx(GOLDEN, abs=2e-3)
+
+
+def test_what_counts_as_right():
+    fact = Asked("?", ["Mr. Biscuit"], "fact", 0, [0], [])
+    assert right("Your dog is called mr biscuit.", fact)
+    assert not right("Your dog is called Biscuits.", fact)
+    update = Asked("?", ["Rome"], "update", 0, [0], ["Oslo"])
+    assert right("You live in Rome.", update)
+    assert not right("You live in Oslo or Rome.", update)
+    unknown = Asked("?", [], "abstain", 0, [], [])
+    assert right("You have not told me where you live.", unknown)
+    assert not right("You live in Rome.", unknown)
+    assert wilson(8, 10) == pytest.approx((0.490, 0.943), abs=1e-3)
+
+
+def test_batched_replies_equal_single_ones(tokenizer):
+    model = base.build_model(tiny(), tokenizer).eval()
+    prompts = [question.ids for question in questions(tokenizer, "valid", 5, (200, 600))]
+    assert replies(model, tokenizer, prompts, new=6) == [replies(model, tokenizer, [p], new=6)[0] for p in prompts]
+
+
+def command(*args: str):
+    from memchat.cli.train import app
+
+    changes = [part for key, value in TINY.items() if key != "steps" for part in ("--set", f"{key}={value}")]
+    return CliRunner().invoke(app, ["base", *changes, *args])
+
+
+def test_the_command_trains_saves_and_resumes(tmp_path, monkeypatch):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    monkeypatch.setenv("MEMCHAT_HOME", str(tmp_path))
+    result = command("--steps", "3", "--seed", "2")
+    assert result.exit_code == 0, result.output
+    assert "n 6" in result.output
+    out = tmp_path / "data" / "models" / "base-quick"
+    names = {path.name for path in out.iterdir()}
+    assert names >= {"config.json", "generation_config.json", "model.safetensors"}
+    assert names >= {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja"}
+    assert names >= {"card.md", "training.jsonl", "curve.svg", "run.json", "metrics.json"}
+    assert "checkpoint.pt" not in names
+    card = (out / "card.md").read_text()
+    assert "seed 2: 3 steps" in card
+    assert "| test | all | 6 |" in card
+    assert json.loads((out / "run.json").read_text())["loop"]["steps"] == 3
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(out), AutoTokenizer.from_pretrained(out)
+    assert model.dtype == torch.bfloat16
+    assert model.generation_config.eos_token_id == tokenizer.eos_token_id == tokenizer.convert_tokens_to_ids("<|end|>")
+    chat = [{"role": "user", "content": "Hello"}]
+    prompt = tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
+    assert prompt == "<|begin|><|user|>Hello<|end|><|assistant|>"
+    again = command("--steps", "3", "--seed", "2", "--resume")
+    assert isinstance(again.exception, MemchatError)
+    assert "no checkpoint" in again.exception.message
+
+
+def test_wrong_usage_is_said_in_one_line(tmp_path):
+    assert isinstance(command("--preset", "quik").exception, UsageError)
+    assert isinstance(command("--set", "hiddn=3").exception, UsageError)
+    assert isinstance(command("--config", str(tmp_path / "none.toml")).exception, UsageError)
+    assert command("--steps", "0").exit_code == 2
