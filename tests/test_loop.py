@@ -106,17 +106,33 @@ def test_resume_refuses_another_plan_and_a_missing_checkpoint(tmp_path):
 
 
 def test_a_failed_save_leaves_the_old_checkpoint(tmp_path, monkeypatch):
-    fit(tmp_path)
-    before = (tmp_path / "checkpoint.pt").read_bytes()
+    saved, real = [], torch.save
 
-    def full_disk(state, path):
-        Path(path).write_bytes(b"half")
-        raise OSError(28, "No space left on device")
+    def full_disk(state, file):
+        if saved:
+            file.write(b"half")
+            raise OSError(28, "No space left on device")
+        real(state, file)
+        saved.append(state["progress"]["step"])
 
     monkeypatch.setattr(torch, "save", full_disk)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(MemchatError, match="No space left"):
         fit(tmp_path)
-    assert (tmp_path / "checkpoint.pt").read_bytes() == before
+    monkeypatch.undo()
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert saved == [state["progress"]["step"]] == [5]
+
+
+def test_an_unfinished_run_is_not_lost(tmp_path):
+    fit(tmp_path)
+    with pytest.raises(MemchatError, match="unfinished run"):
+        fit(tmp_path)
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MemchatError, match="cannot write"):
+        fit(tmp_path / "file" / "run")
 
 
 def test_accumulation_takes_the_right_batches_and_averages(tmp_path):
@@ -151,6 +167,13 @@ def test_precision_is_what_was_asked_for():
     assert precision("no") == "no"
     assert precision("bf16") == "bf16"
     assert precision("auto") in ("no", "bf16", "fp16")
+    with pytest.raises(UsageError):
+        precision("fp8")
+
+
+def test_a_tracker_that_is_missing_is_said(tmp_path):
+    with pytest.raises(UsageError, match="not installed"):
+        fit(tmp_path, trackers=["abacus"])
 
 
 def test_a_broken_loss_stops_the_run(tmp_path):

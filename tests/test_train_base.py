@@ -188,5 +188,6 @@ def test_the_command_trains_saves_and_resumes(tmp_path, monkeypatch):
 def test_wrong_usage_is_said_in_one_line(tmp_path):
     assert isinstance(command("--preset", "quik").exception, UsageError)
     assert isinstance(command("--set", "hiddn=3").exception, UsageError)
+    assert isinstance(command("--set", "heads=5").exception, UsageError)
     assert isinstance(command("--config", str(tmp_path / "none.toml")).exception, UsageError)
     assert command("--steps", "0").exit_code == 2

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from memchat.data.world import dialogue
-from memchat.errors import unknown
+from memchat.errors import UsageError, unknown
 from trainers.card import write_card
 from trainers.loop import Batch, LoopConfig, train
 from trainers.optim import muon_and_adamw
@@ -160,6 +160,8 @@ def build_model(config: BaseConfig, tokenizer: Any) -> Any:
 
 def run(config: BaseConfig, out: Path, *, preset_name: str = "quick", resume: bool = False) -> dict[str, Any]:
     """Train, evaluate on unseen values and phrasings, and save a transformers folder to `out`. Returns the scores."""
+    check(config)
+    quiet()
     tokenizer = build_tokenizer(config)
     model = build_model(config, tokenizer)
     watched = questions(tokenizer, "valid", 100, (200, 1200))
@@ -180,9 +182,27 @@ def run(config: BaseConfig, out: Path, *, preset_name: str = "quick", resume: bo
     return scores
 
 
+def quiet() -> None:
+    """No progress bars of transformers' own for files this small."""
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
+
+
 def settings(config: BaseConfig) -> dict[str, Any]:
     """The recipe's own settings, without the loop's."""
     return {name: value for name, value in asdict(config).items() if name != "loop"}
+
+
+def check(config: BaseConfig) -> None:
+    """Refuse shapes that cannot be built."""
+    if config.hidden % (2 * config.heads) or config.heads % config.kv_heads:
+        remedy = "hidden must be an even multiple of heads, and heads a multiple of kv_heads."
+        raise UsageError(f"hidden={config.hidden}, heads={config.heads}, kv_heads={config.kv_heads} do not fit", remedy)
+    if config.vocabulary < 300:
+        raise UsageError(
+            f"vocabulary={config.vocabulary} is too small", "Bytes and roles alone need 263; give 300 or more."
+        )
 
 
 def save(model: Any, tokenizer: Any, out: Path) -> None:

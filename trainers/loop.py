@@ -17,11 +17,12 @@ from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import is_tensorboard_available, is_wandb_available
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset
 
-from memchat.errors import MemchatError
+from memchat.errors import MemchatError, UsageError
 from trainers.curve import write_curve
 from trainers.report import Report
 from trainers.run import LoopConfig, Progress, Run
@@ -46,6 +47,10 @@ def schedule(step: int, config: LoopConfig) -> float:
 
 def precision(wanted: str) -> str:
     """The autocast type for this machine: bf16 where the hardware computes in it, else none."""
+    if wanted not in ("auto", "no", "bf16", "fp16"):
+        raise UsageError(f"unknown precision {wanted!r}", "Choose auto, no, bf16 or fp16.")
+    if wanted == "fp16" and not torch.cuda.is_available():
+        raise UsageError("fp16 needs a CUDA device", "Choose precision=auto.")
     if wanted != "auto":
         return wanted
     if torch.cuda.is_available():
@@ -75,9 +80,29 @@ def train(
         settings: the recipe's own configuration, written to `run.json`; a resumed run must have the same.
 
     Raises:
-        MemchatError: interrupted (a checkpoint is saved), nothing to resume from, or the loss is not finite.
+        MemchatError: interrupted (a checkpoint is saved), nothing to resume from, an unfinished run in the way,
+            a folder that cannot be written, or a loss that is not finite.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    accelerator = _accelerator(config, out)
+    run = Run(config, settings or {}, out, accelerator)
+    run.start(resume)
+    torch.manual_seed(config.seed)
+    model, *prepared = accelerator.prepare(model, *optimizers)
+    if resume:
+        run.resume(model, prepared)
+    with _interruptible() as stop_asked, Report(config.steps, run.progress.step, run.main) as report:
+        _steps(run, model, _Rates(prepared, config), _stream(batches, run), loss, evaluate, report, stop_asked)
+    accelerator.end_training()
+    if run.progress.step < config.steps:
+        raise MemchatError(f"stopped at step {run.progress.step} of {config.steps}; a checkpoint is saved", resume_hint)
+    return run.progress
+
+
+def _accelerator(config: LoopConfig, out: Path) -> Accelerator:
+    """Devices, precision and trackers, as accelerate manages them."""
+    for tracker in config.trackers:
+        if not {"tensorboard": is_tensorboard_available, "wandb": is_wandb_available}.get(tracker, bool)():
+            raise UsageError(f"tracker {tracker!r} is not installed", "Run `pip install memchat[track]`.")
     accelerator = Accelerator(
         mixed_precision=precision(config.precision),
         gradient_accumulation_steps=config.accumulate,
@@ -86,18 +111,7 @@ def train(
     )
     if config.trackers:
         accelerator.init_trackers("memchat")
-    run = Run(config, settings or {}, out, accelerator)
-    torch.manual_seed(config.seed)
-    model, *prepared = accelerator.prepare(model, *optimizers)
-    if resume:
-        run.resume(model, prepared)
-    run.start(fresh=not resume)
-    with _interruptible() as stop_asked, Report(config.steps, run.progress.step, run.main) as report:
-        _steps(run, model, _Rates(prepared, config), _stream(batches, run), loss, evaluate, report, stop_asked)
-    accelerator.end_training()
-    if run.progress.step < config.steps:
-        raise MemchatError(f"stopped at step {run.progress.step} of {config.steps}; a checkpoint is saved", resume_hint)
-    return run.progress
+    return accelerator
 
 
 class _Rates:

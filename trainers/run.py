@@ -7,7 +7,8 @@ each logged step and evaluation) and `run.json` (settings, seed, versions).
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,15 +68,35 @@ class Run:
         config = self.config
         return {"steps": config.steps, "accumulate": config.accumulate, "seed": config.seed, **self.settings}
 
-    def start(self, fresh: bool) -> None:
-        """Write `run.json`, and begin an empty log for a fresh run."""
+    def start(self, resume: bool) -> None:
+        """Make the folder; for a fresh run write `run.json` and an empty log.
+
+        Raises:
+            MemchatError: there is nothing to resume, an unfinished run would be lost, or the folder cannot be written.
+        """
+        if resume and not self.checkpoint.exists():
+            raise MemchatError(f"no checkpoint in {self.out}", "Start without --resume.")
+        if not resume and self.checkpoint.exists():
+            remedy = f"Continue it with --resume, choose another --out, or delete {self.checkpoint.name} there."
+            raise MemchatError(f"an unfinished run lies in {self.out}", remedy)
         if not self.main:
             return
-        device = str(self.accelerator.device)
-        described = {"loop": asdict(self.config), "recipe": self.settings, "versions": versions(), "device": device}
-        (self.out / "run.json").write_text(json.dumps(described, indent=2) + "\n")
-        if fresh:
+        with self._writing():
+            self.out.mkdir(parents=True, exist_ok=True)
+            if resume:
+                return
+            device = str(self.accelerator.device)
+            described = {"loop": asdict(self.config), "recipe": self.settings, "versions": versions(), "device": device}
+            (self.out / "run.json").write_text(json.dumps(described, indent=2) + "\n")
             self.log_path.write_text("")
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            remedy = "Free some space or choose another --out."
+            raise MemchatError(f"cannot write to {self.out}: {error.strerror or error}", remedy) from error
 
     def save(self, model: nn.Module, optimizers: Sequence[Optimizer]) -> None:
         """Write a checkpoint beside the old one, then replace it: a crash leaves one of the two."""
@@ -92,17 +113,17 @@ class Run:
             "plan": self.plan,
         }
         partial = self.checkpoint.with_suffix(".part")
-        torch.save(state, partial)
-        partial.replace(self.checkpoint)
+        with self._writing():
+            with partial.open("wb") as file:  # a plain file reports a full disk as an OSError
+                torch.save(state, file)
+            partial.replace(self.checkpoint)
 
     def resume(self, model: nn.Module, optimizers: Sequence[Optimizer]) -> None:
         """Continue from the checkpoint; lines logged after it are dropped.
 
         Raises:
-            MemchatError: there is no checkpoint, or it belongs to another plan.
+            MemchatError: the checkpoint belongs to another plan.
         """
-        if not self.checkpoint.exists():
-            raise MemchatError(f"no checkpoint in {self.out}", "Start without --resume.")
         state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
         changed = [key for key, value in self.plan.items() if state["plan"].get(key) != value]
         if changed:
@@ -126,7 +147,7 @@ class Run:
         self.accelerator.log(values, step=self.progress.step)
         if self.main:
             rounded = {name: round(value, 6) for name, value in values.items()}
-            with self.log_path.open("a") as file:
+            with self._writing(), self.log_path.open("a") as file:
                 file.write(json.dumps({"step": self.progress.step, **rounded}) + "\n")
 
 
