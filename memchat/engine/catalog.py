@@ -19,7 +19,11 @@ from memchat.errors import MemchatError, unknown
 
 @dataclass(frozen=True)
 class Installed:
-    """A model on this machine. ``source``: ``starter``, ``memchat`` (our data folder) or ``huggingface`` (cache)."""
+    """A model on this machine.
+
+    ``source``: ``starter``, ``memchat`` (our data folder), ``huggingface`` (its cache), or ``unfinished`` (a
+    download that has stopped).
+    """
 
     id: str
     path: Path
@@ -65,7 +69,7 @@ RECOMMENDED: list[Entry] = [
 _TALK = 4096
 """Tokens of conversation that have to fit beside the weights."""
 _OVERHEAD = 512 * 2**20
-_READING = 5.0
+READING = 5.0
 """Tokens a second below which waiting is a pain: about how fast people read aloud."""
 
 
@@ -78,8 +82,14 @@ class Recommendation:
     quantize: str
     bytes: int
     """Memory for the weights, 4,096 tokens of conversation, and overhead."""
+    tokens_per_s: float | None
+    """What the memory's bandwidth allows at most; None when it is not known."""
     installed: bool
     reason: str
+
+    @property
+    def slow(self) -> bool:
+        return self.tokens_per_s is not None and self.tokens_per_s < READING
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -97,6 +107,15 @@ def installed() -> list[Installed]:
     return found + [model for model in _cached() if model.id not in have]
 
 
+def unfinished() -> list[Installed]:
+    """Downloads that have stopped; downloading the model again goes on with them."""
+    folders = sorted(path for path in (models_dir() / ".partial").glob("*@*") if path.is_dir())
+    return [
+        Installed(path.name.rpartition("@")[0].replace("--", "/", 1), path, _size(path), "unfinished")
+        for path in folders
+    ]
+
+
 def recommend(free_bytes: int, device: str, bandwidth: float | None = None, bits: int = 16) -> list[Recommendation]:
     """All models of the catalogue, the best for this machine first.
 
@@ -108,28 +127,27 @@ def recommend(free_bytes: int, device: str, bandwidth: float | None = None, bits
     """
     here = {model.id for model in installed()}
     judged = []
-    for rank, entry in enumerate(RECOMMENDED):
+    for entry in RECOMMENDED:
         quantize = "none"
         needed = _needed(entry, quantize, bits)
         if needed > free_bytes and device == "cuda":
             quantize, needed = "4bit", _needed(entry, "4bit", bits)
         fits = needed <= free_bytes
         rate = bandwidth / entry.nbytes(quantize, bits) if bandwidth else None
-        slow = rate is not None and rate < _READING
         reason = _reason(entry, fits, quantize, needed, free_bytes, rate)
-        recommendation = Recommendation(entry, fits, quantize, needed, entry.id in here, reason)
-        judged.append(((not fits, slow, rank), recommendation))
-    return [recommendation for _, recommendation in sorted(judged, key=lambda pair: pair[0])]
+        judged.append(Recommendation(entry, fits, quantize, needed, rate, entry.id in here, reason))
+    # The catalogue's order holds among equals; what needs an account is no first recommendation.
+    return sorted(judged, key=lambda r: (not r.fits, r.slow, r.model.gated))
 
 
 def remove(model_id: str) -> int:
-    """Delete a model from our data folder or from the Hugging Face cache; returns the bytes freed.
+    """Delete a model, or what is left of its download; returns the bytes freed.
 
     Raises:
         UsageError: no such model here.
         MemchatError: the starter, which is a part of memchat; or the files cannot be deleted.
     """
-    models = {model.id: model for model in installed()}
+    models = {model.id: model for model in (*unfinished(), *installed())}
     if model_id not in models:
         raise unknown("model", model_id, [*models]) if models else MemchatError("no model is installed")
     model = models[model_id]
@@ -139,7 +157,7 @@ def remove(model_id: str) -> int:
         if model.source == "huggingface":
             return _remove_cached(model_id)
         shutil.rmtree(model.path)
-        if model.path.parent != models_dir() and not any(model.path.parent.iterdir()):
+        if model.source == "memchat" and model.path.parent != models_dir() and not any(model.path.parent.iterdir()):
             model.path.parent.rmdir()
     except OSError as error:
         raise MemchatError(f"cannot delete {model.path}: {error.strerror}", "Check its permissions.") from error
@@ -157,7 +175,7 @@ def _reason(entry: Entry, fits: bool, quantize: str, needed: int, free: int, rat
     words = f"{how} ({size_text(needed)} of {size_text(free)})"
     if rate is not None:
         words += f", at most {rate:.0f} tokens/s" if rate >= 1 else ", under one token a second"
-        if rate < _READING:
+        if rate < READING:
             words += ": slower than reading"
     return words + ("; accept its terms on the hub first" if entry.gated else "")
 

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, BinaryIO
 
 from rich.filesize import decimal as size_text
 
@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 
 _SPARE = 64 * 2**20
 _ATTEMPTS = 5
+"""In a row, without a new byte."""
+_BLOCK = 1 << 18
 _BESIDES = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json")
 _TOKENIZER_PARTS = (
     "special_tokens_map.json",
@@ -135,38 +137,48 @@ def _fetch(model_id: str, revision: str, file: RepoFile, target: Path, moved: Ca
     if target.is_file():  # checked when it got its name
         return
     from huggingface_hub import hf_hub_url
-    from huggingface_hub.file_download import http_get
-    from huggingface_hub.utils import build_hf_headers
 
     part = _part(target)
     url = hf_hub_url(model_id, file.path, revision=revision, endpoint=_endpoint())
-    for attempt in range(_ATTEMPTS):
-        with part.open("ab") as stream:
+    with part.open("ab") as stream:
+        if stream.tell() > file.size:
+            stream.truncate(0)
+        failures = 0
+        while stream.tell() < file.size:
             start = stream.tell()
-            if start > file.size:
-                stream.truncate(start := 0)
             try:
-                http_get(
-                    url,
-                    stream,
-                    resume_size=start,
-                    headers=build_hf_headers(),
-                    expected_size=file.size,
-                    tqdm_class=_meter(moved),
-                )
-                break
+                _stream(url, stream, moved)
             except Exception as error:
-                # The client itself resumes after a short read; a reset connection comes through to us.
-                if not _is_network(error) or (attempt == _ATTEMPTS - 1 and stream.tell() == start):
+                failures = failures + 1 if stream.tell() == start else 1
+                if not _is_transient(error) or failures == _ATTEMPTS:
                     raise
                 log.warning("%s broke off at byte %d: %s", file.path, stream.tell(), error)
-                time.sleep(min(0.2 * 2**attempt, 5))
+                time.sleep(min(0.25 * 2**failures, 5))
     if not _intact(part, file):
         part.unlink()
         raise MemchatError(
             f"{file.path} of {model_id} arrived damaged: its hash is not the hub's", "Run the download again."
         )
     part.replace(target)
+
+
+def _stream(url: str, stream: BinaryIO, moved: Callable[[int], None]) -> None:
+    """Append to ``stream`` what follows its end."""
+    from huggingface_hub import constants, get_session
+    from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
+
+    start = stream.tell()
+    headers = build_hf_headers() | {"Accept-Encoding": "identity"}
+    if start:
+        headers["Range"] = f"bytes={start}-"
+    timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
+    with get_session().stream("GET", url, headers=headers, timeout=timeout) as response:
+        hf_raise_for_status(response)
+        if start and response.status_code != 206:  # a server that does not know ranges sends everything
+            stream.truncate(0)
+        for block in response.iter_bytes(_BLOCK):
+            stream.write(block)
+            moved(stream.tell())
 
 
 def _intact(path: Path, file: RepoFile) -> bool:
@@ -178,27 +190,6 @@ def _intact(path: Path, file: RepoFile) -> bool:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest() == (file.lfs.sha256 if file.lfs else file.blob_id)
-
-
-def _meter(moved: Callable[[int], None]) -> Any:
-    """A stand-in for tqdm that tells ``moved`` how many bytes of the file are here."""
-
-    class Meter:
-        def __init__(self, *_: Any, initial: int = 0, **__: Any) -> None:
-            self.n = initial
-            moved(self.n)
-
-        def update(self, n: int = 1) -> None:
-            self.n += n
-            moved(self.n)
-
-        def __enter__(self) -> Meter:
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            pass
-
-    return Meter
 
 
 def _listing(model_id: str) -> tuple[str, list[RepoFile]]:
@@ -276,16 +267,24 @@ def _explain(model_id: str, error: Exception) -> MemchatError | None:
             f"{model_id} is gated: its owner wants you to accept conditions first",
             f"Accept them at https://huggingface.co/{model_id} and set HF_TOKEN to your access token.",
         )
-    if isinstance(error, errors.RepositoryNotFoundError):
+    response = error.response if isinstance(error, errors.HfHubHTTPError) else None
+    status = response.status_code if response is not None else 0
+    if response is not None and "Invalid credentials" in response.headers.get("X-Error-Message", ""):
+        return MemchatError(f"{host} does not accept your access token", "Make a new one and set HF_TOKEN to it.")
+    if status == 401 or isinstance(error, errors.RepositoryNotFoundError):
         guess = near(model_id)
         hint = f"Did you mean {guess!r}?" if guess and guess != model_id else "Check the spelling."
         return MemchatError(
             f"there is no model {model_id} on {host}, or it is private",
             f"{hint} For a private model set HF_TOKEN.",
         )
-    if isinstance(error, errors.HfHubHTTPError):
-        status = error.response.status_code
-        return MemchatError(f"{host} refused the download of {model_id} (status {status})", _status_hint(status))
+    if status:
+        return MemchatError(
+            f"{host} refused the download of {model_id} (status {status})",
+            "Wait a little and run it again; what has arrived is kept."
+            if _is_transient(error)
+            else "Check that you may read it, and HF_TOKEN.",
+        )
     if _is_network(error):
         return MemchatError(
             f"cannot reach {host} to download {model_id}",
@@ -295,15 +294,15 @@ def _explain(model_id: str, error: Exception) -> MemchatError | None:
         return MemchatError("the disk is full", "Free some space and run the download again; it goes on.")
     if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return MemchatError(f"cannot write to {models_dir()}", "Check its permissions, or set MEMCHAT_HOME.")
-    if isinstance(error, OSError) and "Consistency check failed" in str(error):
-        return MemchatError(f"{model_id} did not arrive in full", "Run the download again; it goes on.")
     return None
 
 
-def _status_hint(status: int) -> str:
-    if status in (401, 403):
-        return "Set HF_TOKEN to an access token that may read it."
-    return "Wait a little and run it again; what has arrived is kept."
+def _is_transient(error: Exception) -> bool:
+    from huggingface_hub.errors import HfHubHTTPError
+
+    if isinstance(error, HfHubHTTPError):
+        return error.response.status_code in (408, 429, 500, 502, 503, 504)
+    return _is_network(error)
 
 
 def _is_network(error: Exception) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -199,12 +200,12 @@ def _model(
         log.exception("loading %s failed", spec.id)
         raise MemchatError(f"{spec.id} cannot be loaded: {_first_line(error)}", "See the log.") from error
     model, info = answer
-    _check_complete(spec, info)
+    _check_complete(spec, info, config.get_text_config().num_hidden_layers)
     return model
 
 
-def _check_complete(spec: ModelSpec, info: dict[str, Any]) -> None:
-    """Refuse a model of which some parameters did not come from the file."""
+def _check_complete(spec: ModelSpec, info: dict[str, Any], layers: int) -> None:
+    """Refuse a model of which some parameters did not come from the file, or whose file has more layers."""
     for problem in ("missing_keys", "mismatched_keys"):
         if names := sorted(str(name[0] if isinstance(name, tuple) else name) for name in info[problem]):
             what = "lacks" if problem == "missing_keys" else "has the wrong size for"
@@ -213,6 +214,12 @@ def _check_complete(spec: ModelSpec, info: dict[str, Any]) -> None:
                 + (f" and {len(names) - 1} more" if len(names) > 1 else ""),
                 "Get the model again.",
             )
+    numbers = [re.match(r"model\.layers\.(\d+)\..*weight$", name) for name in info["unexpected_keys"]]
+    if any(number and int(number[1]) >= layers for number in numbers):
+        raise MemchatError(
+            f"the config.json of {spec.id} is not the checkpoint's: it has {layers} layers and the file more",
+            "Get the model again.",
+        )
     if info["unexpected_keys"]:
         log.warning("%s: %d tensors of the checkpoint are not used", spec.id, len(info["unexpected_keys"]))
 
