@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -152,6 +154,34 @@ def test_accumulation_takes_the_right_batches_and_averages(tmp_path):
 
     for a, b in zip(mean(2), mean(1), strict=True):
         torch.testing.assert_close(a, b)
+
+
+_TWO_PROCESSES = """
+import sys, torch
+from pathlib import Path
+from tests.test_loop import Numbers, config, squared, toy
+from trainers.loop import train
+
+model, out = toy().eval(), Path(sys.argv[1])
+for part in model.modules():
+    part.p = 0.0
+train(model, [torch.optim.SGD(model.parameters(), lr=0.1)], Numbers(), squared,
+      config(steps=4, accumulate=int(sys.argv[2])), out)
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_equal_two_batches_a_step(tmp_path):
+    script, root = tmp_path / "two.py", Path(__file__).parent.parent
+    script.write_text(_TWO_PROCESSES)
+    environment = {**os.environ, "PYTHONPATH": str(root), "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    for start, out, accumulate in ((launch, "both", "1"), ([sys.executable], "alone", "2")):
+        command = [*start, str(script), str(tmp_path / out), accumulate]
+        subprocess.run(command, env=environment, check=True, capture_output=True, timeout=120)
+    assert losses(tmp_path / "both") == pytest.approx(losses(tmp_path / "alone"), abs=2e-6)
+    ends = [read_log(tmp_path / out / "training.jsonl")[-1] for out in ("both", "alone")]
+    assert ends[0]["tokens"] == ends[1]["tokens"] == 8 * 48
 
 
 def test_the_schedule_warms_up_holds_and_decays():
