@@ -7,7 +7,7 @@ interface, ``memchat ask --json``, the evaluations and the benchmarks all consum
 Requests (``op`` and its fields; the answer always ends with ``finished`` or ``failed``):
 
     load        model?, memory?, settings?   load a model and a memory mode (settings: dotted key -> value)
-    open        session? (id or name; none makes a new one), name?
+    open        session? (id or name; none makes a new one), memory?
     ask         text                          one turn; the user's message is stored before anything else
     regenerate                                another version of the last reply
     edit        turn, text                    another version of a message; a user message is answered anew
@@ -83,6 +83,8 @@ class Opened(Event):
     kind = "opened"
     session: str
     name: str
+    memory: str = ""
+    """The session's memory mode."""
     notice: str = ""
     """Set when something should be known: recovered text, the session is open elsewhere too."""
 

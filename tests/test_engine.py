@@ -12,7 +12,8 @@ from memchat.config import GenerationSettings
 from memchat.engine import attention
 from memchat.engine.cache import KVCache, KVPrefix
 from memchat.engine.decode import decode, prefill
-from memchat.engine.engine import Engine, Outcome, Reach
+from memchat.engine.engine import Engine
+from memchat.engine.run import Outcome, Reach
 from memchat.engine.sampling import Sampler
 from memchat.engine.spec import ModelSpec
 from memchat.engine.template import RenderedPrompt

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from memchat.config import EngineSettings, GenerationSettings
 from memchat.engine import attention, device, stats
-from memchat.engine.cache import KVCache, KVPrefix
+from memchat.engine.cache import KVCache
 from memchat.engine.decode import Cancelled, decode, prefill
+from memchat.engine.run import Outcome, Reach
 from memchat.engine.sampling import Sampler
 from memchat.engine.stream import TextStream
 from memchat.engine.template import ChatMessage, RenderedPrompt, Template
@@ -22,36 +22,6 @@ if TYPE_CHECKING:
     from memchat.engine.loader import Loaded
 
 Progress = Callable[[str, float, float], None]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """The last thing a run yields."""
-
-    reason: str
-    """``stop`` (end token or stop string), ``length`` or ``cancelled``."""
-    prompt_tokens: int
-    cached_tokens: int
-    new_tokens: int
-    ttft_ms: float | None
-    tokens_per_s: float | None
-    kv_bytes: int
-    peak_bytes: int | None
-    bandwidth_share: float | None
-    seed: int | None
-
-
-@dataclass(frozen=True)
-class Reach:
-    """How a memory touches the model for one run; see ``memory.base.Recall``."""
-
-    prefix: KVPrefix | None = None
-    patches: Sequence[AbstractContextManager[Any]] = ()
-    allowed: Sequence[int] | None = None
-
-    @property
-    def plain(self) -> bool:
-        return self.prefix is None and not self.patches
 
 
 class Engine:

@@ -1,0 +1,52 @@
+"""The console script: runs a command, and turns what goes wrong into one line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def main() -> None:
+    """Exit codes: 0 done, 1 failed or stopped, 2 wrong usage."""
+    from memchat.cli.main import app
+    from memchat.errors import MemchatError
+
+    arguments = sys.argv[1:]
+    debug = "--debug" in arguments or bool(os.environ.get("MEMCHAT_DEBUG"))
+    try:
+        app([a for a in arguments if a != "--debug"])  # it may stand after a command, too
+    except MemchatError as error:
+        if debug:
+            raise
+        print(f"memchat: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("\nmemchat: stopped. What was said is kept.", file=sys.stderr)
+        sys.exit(1)
+    except Exception as error:
+        if debug:
+            raise
+        _report(error)
+        sys.exit(1)
+
+
+def _report(error: Exception) -> None:
+    """A bug: one line for the user, the traceback for the log."""
+    import traceback
+
+    from memchat import paths
+
+    log = paths.state_dir() / "errors.log"
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("a", encoding="utf-8") as file:
+            file.write("".join(traceback.format_exception(error)) + "\n")
+        where = f"The details are in {log}."
+    except OSError:
+        where = "Run it again with --debug for the details."
+    what = (str(error).splitlines() or [""])[0]
+    print(f"memchat: unexpected error, {type(error).__name__}: {what}. {where}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

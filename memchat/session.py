@@ -1,0 +1,333 @@
+"""One conversation: recall, generate, write. What is measured and what is shipped both go through here.
+
+The turn log in the store is the truth. ``_sync`` brings the memory to any leaf of the log's tree by writing what is
+missing, or by replaying from an empty memory; editing, forking, switching versions, forgetting and changing the
+memory mode are all that one mechanism.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from memchat.config import Settings
+from memchat.errors import UsageError
+from memchat.memory import registry
+from memchat.memory.base import Budget, Memory, Message, Recall, Receipt, Turn
+from memchat.protocol import Event, Finished, Items, Prompt, Recalled, Stats, Stored, Token, Wrote
+
+if TYPE_CHECKING:
+    from memchat.engine.engine import Engine
+    from memchat.engine.run import Outcome, Reach
+    from memchat.store import Store
+    from memchat.store.records import SessionRow, Status, TurnRow
+
+AUTOSAVE_S = 0.25
+"""Seconds of a streaming reply that a crash can cost."""
+
+Cancel = Callable[[], bool]
+
+
+def _never() -> bool:
+    return False
+
+
+class Session:
+    """An open conversation.
+
+    Attributes:
+        row: the session as it stands in the store.
+        notice: something the user should know about opening it; empty if there is nothing.
+    """
+
+    def __init__(self, store: Store, engine: Engine, settings: Settings, row: SessionRow) -> None:
+        self.store, self.engine, self.settings = store, engine, settings
+        self.row = row
+        self.notice = ""
+        self._written: list[int] = []
+        self._last_prompt: Prompt | None = None
+        self.memory: Memory = self._fresh_memory()
+        self._lease = store.lease(row.id)
+        self._lease.__enter__()
+        if self._lease.other:
+            pid, since = self._lease.other
+            self.notice = f"also open in process {pid} since {since}; what is said there appears when you reopen"
+        if row.head is not None:
+            self._sync(row.head)
+
+    @classmethod
+    def open(
+        cls,
+        store: Store,
+        engine: Engine,
+        settings: Settings,
+        key: str | None = None,
+        *,
+        memory: str | None = None,
+        create: bool = True,
+    ) -> Session:
+        """Open the session that ``key`` (id or name) names; a new one for None, or for a new name if ``create``.
+
+        Args:
+            memory: the memory mode; None keeps that of the session, and takes that of the settings for a new one.
+
+        Raises:
+            MemchatError: no such session.
+            UsageError: no such memory mode.
+        """
+        interrupted = store.recover()
+        row = store.find_session(key) if key is not None else None
+        if row is None and key is not None and not create:
+            row = store.session(key)  # raises, and names the nearest
+        mode = registry.check(memory or (row.memory if row else settings.memory))
+        if row is None:
+            row = store.create_session(key, model=settings.model, memory=mode, system=settings.system)
+        elif (row.model, row.memory) != (settings.model, mode):
+            row = store.update_session(row.id, model=settings.model, memory=mode)
+        session = cls(store, engine, settings, row)
+        if not session.notice and any(store.turn(t).session == row.id for t in interrupted):
+            session.notice = "the last reply was interrupted; what it had said is kept"
+        return session
+
+    def close(self) -> None:
+        """Finish the memory's background work and give the session free."""
+        self.memory.close()
+        self._lease.__exit__(None, None, None)
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    @property
+    def head(self) -> int | None:
+        """The last turn of the visible branch."""
+        return self.row.head
+
+    # -- one turn -------------------------------------------------------------------------------------------------
+
+    def ask(self, text: str, *, cancel: Cancel = _never) -> Iterator[Event]:
+        """One turn. The message is durable before anything else happens.
+
+        Raises:
+            UsageError: nothing but white space.
+            MemchatError: the store cannot be written, or the message does not fit the model.
+        """
+        if not text.strip():
+            raise UsageError("the message is empty", "Type something.")
+        user = self._add("user", text, self.head)
+        yield Stored(user.id, "user", user.parent)
+        yield from self._reply(user, cancel)
+
+    def regenerate(self, *, cancel: Cancel = _never) -> Iterator[Event]:
+        """Another version of the last reply; the old one is kept."""
+        user = next((t for t in reversed(self._path()) if t.role == "user"), None)
+        if user is None:
+            raise UsageError("there is no message to answer again", "Send one first.")
+        yield from self._reply(user, cancel)
+
+    def edit(self, turn: int, text: str, *, cancel: Cancel = _never) -> Iterator[Event]:
+        """Another version of a message; a user message is answered anew. Nothing is lost: versions are siblings."""
+        if not text.strip():
+            raise UsageError("the message is empty", "Use forget to remove a message.")
+        old = self._turn(turn)
+        new = self._add(old.role, text, old.parent)
+        yield Stored(new.id, new.role, new.parent)
+        if new.role == "user":
+            yield from self._reply(new, cancel)
+        else:
+            self._sync(new.id)
+            yield Finished(turn=new.id)
+
+    def _reply(self, user: TurnRow, cancel: Cancel) -> Iterator[Event]:
+        self._sync(user.parent)
+        started = time.perf_counter()
+        turn = _turn_of(user)
+        recall = self.memory.recall(turn, self._budget())
+        ms = (time.perf_counter() - started) * 1000
+        messages = [*recall.messages, Message("user", user.content, user.id)]
+        rendered = self.engine.render(messages, self.row.system)
+        self._last_prompt = self._prompt_event(rendered, messages, recall)
+        held, dropped = _seen(recall)
+        yield Recalled([i.as_dict() for i in recall.trace], len(rendered.ids), held, dropped, ms)
+        reply = self._add("assistant", "", user.id, status="streaming")
+        yield Stored(reply.id, "assistant", user.id)
+        outcome = yield from self._stream(reply, rendered, recall, cancel)
+        yield self._stats(outcome)
+        receipt = self._write([user.id, reply.id])
+        yield self._wrote(receipt)
+        yield Finished(outcome.reason, reply.id)
+
+    def _stream(self, reply: TurnRow, rendered: Any, recall: Recall, cancel: Cancel) -> Generator[Event, None, Outcome]:
+        """Stream the reply and keep it safe; returns the engine's outcome."""
+        text, saved = "", time.monotonic()
+        status: Status = "interrupted"
+        meta: dict[str, Any] = {"model": self.row.model, "memory": self.row.memory}
+        try:
+            pieces = self.engine.generate(rendered, self.settings.generation, _reach(recall), cancel=cancel)
+            for piece in pieces:
+                if not isinstance(piece, str):
+                    outcome = piece
+                    break
+                text += piece
+                yield Token(piece)
+                if time.monotonic() - saved > AUTOSAVE_S:
+                    self.store.update_turn(reply.id, content=text)
+                    saved = time.monotonic()
+            status = "cancelled" if outcome.reason == "cancelled" else "complete"
+            meta["stats"] = asdict(outcome)
+        except GeneratorExit:
+            status = "cancelled"
+            raise
+        except Exception:
+            status = "failed"
+            raise
+        finally:
+            self.store.update_turn(reply.id, content=text, status=status, meta=meta)
+        return outcome
+
+    def _stats(self, outcome: Outcome) -> Stats:
+        figures = asdict(outcome)
+        del figures["reason"]
+        return Stats(context=self.engine.context, **figures)
+
+    def _wrote(self, receipt: Receipt) -> Wrote:
+        size = self.memory.nbytes()
+        detail = [i.as_dict() for i in receipt.detail]
+        counts = (receipt.added, receipt.changed, receipt.removed, receipt.ms)
+        return Wrote(*counts, size.device, size.host, size.disk, detail)
+
+    # -- the log and the memory -----------------------------------------------------------------------------------
+
+    def select(self, turn: int) -> Iterator[Event]:
+        """Show another version of a turn: its branch becomes the visible one."""
+        self._turn(turn)
+        self.row = self.store.select(turn)
+        self._sync(self.row.head)
+        yield Finished(turn=self.row.head)
+
+    def forget(self, turns: Iterable[int]) -> Iterator[Event]:
+        """Take turns out of the log and out of the memory; their text is erased."""
+        gone = [self._turn(t).id for t in turns]
+        self.store.forget(gone)
+        started = time.perf_counter()
+        receipt = self.memory.forget(gone)
+        receipt.ms = (time.perf_counter() - started) * 1000
+        self.row = self.store.session(self.row.id)
+        self._last_prompt = None
+        yield self._wrote(receipt)
+        yield Finished()
+
+    def fork(self, turn: int) -> Session:
+        """A new session that ends with this turn; this one is closed."""
+        row = self.store.fork(self._turn(turn).id)
+        self.close()
+        return Session(self.store, self.engine, self.settings, row)
+
+    def set_memory(self, mode: str) -> None:
+        """Change the memory mode; its state is built from the turn log."""
+        self.row = self.store.update_session(self.row.id, memory=registry.check(mode))
+        self._restart_memory()
+        self._sync(self.head)
+
+    def prompt(self, text: str = "") -> Prompt:
+        """The exact prompt: the one that would answer ``text``, or without text the one of the last reply."""
+        if not text and self._last_prompt:
+            return self._last_prompt
+        recall = self.memory.recall(Turn(0, "user", text), self._budget())
+        messages = [*recall.messages, Message("user", text)]
+        return self._prompt_event(self.engine.render(messages, self.row.system), messages, recall)
+
+    def items(self, query: str | None = None) -> Items:
+        """What the memory holds."""
+        return Items([i.as_dict() for i in self.memory.items(query)], asdict(self.memory.nbytes()))
+
+    def _fresh_memory(self) -> Memory:
+        return registry.create(self.row.memory, self.engine, self.store, self.settings)
+
+    def _restart_memory(self) -> None:
+        self.memory.close()
+        self.memory, self._written = self._fresh_memory(), []
+
+    def _sync(self, leaf: int | None) -> None:
+        """Bring the memory to the state after ``leaf`` (None: before the first turn)."""
+        path = self._path(leaf)
+        target = [t.id for t in path]
+        known = self._written
+        if target[: len(known)] != known:
+            self._restart_memory()
+        self._write(target[len(self._written) :], path)
+
+    def _write(self, turns: Sequence[int], path: Sequence[TurnRow] | None = None) -> Receipt:
+        rows = {t.id: t for t in path} if path is not None else {}
+        started, total = time.perf_counter(), Receipt()
+        for turn in turns:
+            row = rows.get(turn) or self.store.turn(turn)
+            if row.content:  # nothing was said, or it is forgotten
+                receipt = self.memory.write(_turn_of(row))
+                total.added += receipt.added
+                total.changed += receipt.changed
+                total.removed += receipt.removed
+                total.detail += receipt.detail
+            self._written.append(turn)
+        total.ms = (time.perf_counter() - started) * 1000
+        return total
+
+    def _path(self, leaf: int | None = -1) -> list[TurnRow]:
+        """Turns from the first to ``leaf``; the visible branch by default."""
+        leaf = self.head if leaf == -1 else leaf
+        return [] if leaf is None else self.store.path(self.row.id, leaf)
+
+    def _add(self, role: str, text: str, parent: int | None, status: Status = "complete") -> TurnRow:
+        row = self.store.add_turn(self.row.id, role, text, parent=parent, status=status)
+        self.row = self.store.session(self.row.id)
+        return row
+
+    def _turn(self, turn: int) -> TurnRow:
+        row = self.store.turn(turn)
+        if row.session != self.row.id:
+            raise UsageError(f"turn {turn} is not in this session", "See 'memchat sessions list'.")
+        return row
+
+    def _budget(self) -> Budget:
+        reserve = min(self.settings.generation.max_new_tokens, self.engine.context // 4)
+        return Budget(
+            prompt_tokens=self.engine.context - reserve,
+            count=lambda messages: len(self.engine.render(messages, self.row.system).ids),
+        )
+
+    def _prompt_event(self, rendered: Any, messages: Sequence[Message], recall: Recall) -> Prompt:
+        parts = self.engine.template.segments(messages, self.row.system)
+        turns = ([None] if self.row.system else []) + [m.turn for m in messages]
+        segments = [
+            {"kind": part.kind, "tokens": part.tokens, "text": part.text, "turn": turn}
+            for part, turn in zip(parts, [*turns, None], strict=True)
+        ]
+        segments += [
+            {"kind": "not sent", "tokens": None, "text": item.text, "turn": item.turns[0] if item.turns else None}
+            for item in recall.trace
+            if not item.used
+        ]
+        return Prompt(rendered.text, len(rendered.ids), segments)
+
+
+def _turn_of(row: TurnRow) -> Turn:
+    return Turn(row.id, row.role, row.content, row.name, row.at)
+
+
+def _seen(recall: Recall) -> tuple[int, int]:
+    """(turns the model sees word for word, turns it does not)."""
+    turns = [item.used for item in recall.trace if item.kind == "turn"]
+    return sum(turns), len(turns) - sum(turns)
+
+
+def _reach(recall: Recall) -> Reach:
+    from memchat.engine.run import Reach
+
+    patches = [recall.patch] if recall.patch else []
+    if recall.vocab:
+        return Reach(recall.prefix, [*patches, recall.vocab.patch], recall.vocab.allowed)
+    return Reach(recall.prefix, patches)
