@@ -17,10 +17,11 @@ setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "memchat needs Python 3.11 or newer, and $(PYTHON) is %d.%d: make setup PYTHON=python3.12" % sys.version_info[:2])'
+	@echo "Setting up $(VENV). The first time this downloads PyTorch: one to three gigabytes."
 	$(PYTHON) -m venv $(VENV)
 	# torch first and by itself, so that a build that is already on this machine is taken
-	$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
-	$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(RUN) -m pip install --disable-pip-version-check -c constraints.txt torch==2.13.0
+	$(RUN) -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
 chat: $(READY)
