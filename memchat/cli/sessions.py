@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -146,9 +147,13 @@ def _print_table(rows: list[SessionRow]) -> None:
 
 
 def _when(at: str) -> str:
+    """Date and minute in the user's time zone."""
     from datetime import datetime
 
-    return f"{datetime.fromisoformat(at).astimezone():%Y-%m-%d %H:%M}"
+    try:
+        return f"{datetime.fromisoformat(at).astimezone():%Y-%m-%d %H:%M}"
+    except (ValueError, OverflowError):  # an imported date at the edge of the calendar
+        return at[:16].replace("T", " ")
 
 
 def _read_text(file: str) -> str:
@@ -177,5 +182,6 @@ def _write_file(path: Path, text: str) -> None:
             partial.replace(path)
     except OSError as error:
         if not special:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):
+                partial.unlink()
         raise MemchatError(f"cannot write {path}: {error.strerror}", "Choose another --out.") from error

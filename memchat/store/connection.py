@@ -23,6 +23,9 @@ from memchat.store import migrations
 BUSY_SECONDS = 10.0
 """How long a write waits for another process before it gives up."""
 
+_SMALLEST = 512
+"""Bytes of the smallest page, and so of the smallest database."""
+
 
 def now() -> str:
     """This moment as ISO 8601 in UTC, of constant width, so that text order is time order."""
@@ -80,21 +83,20 @@ class Connection:
         if self.read_only:
             raise RuntimeError("this store was opened read only")
         with self._lock, self._explained():
-            db = self._open_db()
-            if self._depth == 0 and db.in_transaction:  # left behind by an interrupt between two statements
+            db, depth = self._open_db(), self._depth
+            if depth == 0 and db.in_transaction:  # left behind by an interrupt between two statements
                 db.execute("ROLLBACK")
             try:
-                if self._depth == 0:
+                if depth == 0:
                     db.execute("BEGIN IMMEDIATE")
-                self._depth += 1
-                try:
-                    yield db
-                finally:
-                    self._depth -= 1
-                if self._depth == 0:
+                self._depth = depth + 1
+                yield db
+                self._depth = depth
+                if depth == 0:
                     db.execute("COMMIT")
             except BaseException:
-                if self._depth == 0 and db.in_transaction:
+                self._depth = depth
+                if depth == 0 and db.in_transaction:
                     db.execute("ROLLBACK")
                 raise
 
@@ -110,10 +112,14 @@ class Connection:
         return self._db
 
     def _scrub(self) -> None:
-        """Take erased text out of the write-ahead log too; with a reader in the way SQLite does it later."""
+        """Take what was erased off the disk; where another process is in the way it stays until the next time.
+
+        ``secure_delete`` alone leaves remains: balancing the tree copies rows between pages without wiping them.
+        """
         if self._depth:  # inside a batch: not durable yet
             return
         with contextlib.suppress(MemchatError):
+            self._read("VACUUM")
             self._read("PRAGMA wal_checkpoint(TRUNCATE)")
 
     @contextlib.contextmanager
@@ -134,7 +140,7 @@ def _open_writer(path: Path) -> sqlite3.Connection:
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     if not os.access(path, os.W_OK):  # SQLite would open it and refuse the first message
         raise PermissionError(errno.EACCES, "it cannot be written", str(path))
-    db = _connect(path.absolute().as_uri() + "?mode=rw")
+    db = _connect(path, "mode=rw")
     try:
         _check(db, path)  # before anything is written
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
@@ -149,8 +155,7 @@ def _open_writer(path: Path) -> sqlite3.Connection:
 
 def _open_reader(path: Path) -> sqlite3.Connection | None:
     """A connection that cannot write, or None while another process is still making the file."""
-    uri = path.absolute().as_uri()
-    db = _connect(uri + "?mode=ro")
+    db = _connect(path, "mode=ro")
     try:
         try:
             names = _check(db, path)
@@ -159,12 +164,12 @@ def _open_reader(path: Path) -> sqlite3.Connection | None:
             if not path.is_file() or os.access(path.parent, os.W_OK) or (log.exists() and log.stat().st_size):
                 raise
             db.close()  # where the folder cannot be written there is no place for a log, and no need of one
-            db = _connect(uri + "?immutable=1")
+            db = _connect(path, "immutable=1")
             names = _check(db, path)
         if names and names != migrations.NAMES:  # written by an older memchat: bring it up to date first
             db.close()
             _open_writer(path).close()
-            db = _connect(uri + "?mode=ro")
+            db = _connect(path, "mode=ro")
     except BaseException:
         db.close()
         raise
@@ -174,7 +179,11 @@ def _open_reader(path: Path) -> sqlite3.Connection | None:
     return db
 
 
-def _connect(uri: str) -> sqlite3.Connection:
+def _connect(path: Path, how: str) -> sqlite3.Connection:
+    if path.is_file() and 0 < path.stat().st_size < _SMALLEST:  # SQLite would take it for an empty file
+        message, remedy = _MISHAPS[sqlite3.SQLITE_NOTADB]
+        raise MemchatError(message.format(path=path), remedy)
+    uri = f"{path.absolute().as_uri()}?{how}"
     db = sqlite3.connect(
         uri,
         uri=True,
@@ -202,29 +211,32 @@ def explain(error: sqlite3.Error | OSError, path: Path) -> MemchatError | None:
     """The error as something a user can mend, or None for a bug."""
     if isinstance(error, OSError):
         return MemchatError(f"cannot open {path}: {error.strerror}", "Check the folder, or set MEMCHAT_HOME.")
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    name = path.name
-    known = {
-        sqlite3.SQLITE_FULL: ("the disk is full", "Free some space; everything stored before is safe."),
-        sqlite3.SQLITE_IOERR: (
-            f"the disk refused to read or write {path}",
-            "Check the disk and its free space; everything stored before is safe.",
-        ),
-        sqlite3.SQLITE_READONLY: (f"{path} cannot be written", "Check its permissions and its folder's."),
-        sqlite3.SQLITE_CANTOPEN: (f"cannot open {path}", "Check its permissions and its folder's."),
-        sqlite3.SQLITE_PERM: (f"cannot open {path}", "Check its permissions and its folder's."),
-        sqlite3.SQLITE_BUSY: (
-            f"{path} has been locked by another program for {BUSY_SECONDS:g} s",
-            "Close the other program and try again.",
-        ),
-        sqlite3.SQLITE_CORRUPT: (
-            f"{path} is damaged",
-            f"Move it away, then save what can be read: sqlite3 {name} .recover | sqlite3 rescued.db",
-        ),
-        sqlite3.SQLITE_NOTADB: (
-            f"{path} is not a memchat store",
-            "Move it away, or set MEMCHAT_HOME to another folder.",
-        ),
-        sqlite3.SQLITE_TOOBIG: ("this text is too long to be stored", "Keep it below a gigabyte."),
-    }
-    return MemchatError(*known[code]) if code in known else None
+    message, remedy = _MISHAPS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, ("", ""))
+    return MemchatError(message.format(path=path), remedy.format(path=path)) if message else None
+
+
+_ACCESS = "Check its permissions and those of its folder."
+_MISHAPS = {
+    sqlite3.SQLITE_FULL: ("the disk is full", "Free some space; everything stored before is safe."),
+    sqlite3.SQLITE_IOERR: (
+        "the disk failed to read or write {path}",
+        "Check the disk and its free space; everything stored before is safe.",
+    ),
+    sqlite3.SQLITE_READONLY: ("{path} cannot be written", _ACCESS),
+    sqlite3.SQLITE_CANTOPEN: ("cannot open {path}", _ACCESS),
+    sqlite3.SQLITE_PERM: ("cannot open {path}", _ACCESS),
+    sqlite3.SQLITE_BUSY: (
+        f"{{path}} has been locked by another program for {BUSY_SECONDS:g} s",
+        "Close the other program and try again.",
+    ),
+    sqlite3.SQLITE_CORRUPT: (
+        "{path} is damaged",
+        "Move it away, then save what can be read: sqlite3 MOVED .recover | sqlite3 {path}",
+    ),
+    sqlite3.SQLITE_NOTADB: (
+        "{path} is not a memchat store",
+        "Move it away, or set MEMCHAT_HOME to another folder.",
+    ),
+    sqlite3.SQLITE_TOOBIG: ("this text is too long to be stored", "Keep it below a gigabyte."),
+}
+"""Result codes of SQLite that are no bugs: what to say, and what to do."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import Any
 
@@ -46,33 +47,45 @@ class SearchQueries(Connection):
         """Turns with every word of ``query`` (or words that begin so), best first; snippets are one line."""
         turns, values = matching(query)
         if "turns_fts" in turns:
-            sql = """
-                SELECT t.session, s.name, t.id, t.role, t.at, snippet(turns_fts, 0, '', '', '…', 20)
-                FROM turns_fts JOIN turns t ON t.id = turns_fts.rowid JOIN sessions s ON s.id = t.session
-                WHERE turns_fts MATCH ? ORDER BY rank, t.id DESC LIMIT ?"""
-            rows = self._read(sql, [*values, limit])
+            source, order = "turns_fts JOIN turns t ON t.id = turns_fts.rowid", "rank, t.id DESC"
+            where = "turns_fts MATCH ?"
         else:
-            sql = f"""
-                SELECT t.session, s.name, t.id, t.role, t.at, t.content
-                FROM turns t JOIN sessions s ON s.id = t.session
-                WHERE t.id IN ({turns}) ORDER BY t.id DESC LIMIT ?"""
-            rows = [(*row[:5], _around(row[5], values[0])) for row in self._read(sql, [*values, limit])]
-        return [Hit(*[*row[:5], one_line(row[5])]) for row in rows]
+            source, order, where = "turns t", "t.id DESC", f"t.id IN ({turns})"
+        sql = f"""
+            SELECT t.session, s.name, t.id, t.role, t.at, t.content
+            FROM {source} JOIN sessions s ON s.id = t.session
+            WHERE {where} ORDER BY {order} LIMIT ?"""
+        words = _words(query)
+        return [Hit(*[*row[:5], _around(row[5], words)]) for row in self._read(sql, [*values, limit])]
 
     def prompts(self, prefix_or_query: str = "", limit: int = 200) -> list[str]:
         """What the user wrote, newest first, each text once; only texts that contain the argument."""
-        found: dict[str, None] = {}
         sql = """
             SELECT content FROM turns
             WHERE role = 'user' AND status <> 'forgotten' AND instr(casefold(content), casefold(?))
             GROUP BY content ORDER BY max(id) DESC LIMIT ?"""
-        for (content,) in self._read(sql, (storable(prefix_or_query), limit)):
-            found[content] = None
-        return list(found)
+        return [content for (content,) in self._read(sql, (storable(prefix_or_query), limit))]
 
 
-def _around(content: str, word: str) -> str:
-    """The text around the first occurrence of ``word``."""
-    at = max(content.casefold().find(word), 0)
-    start, end = max(at - 40, 0), at + len(word) + 80
-    return ("…" if start else "") + content[start:end] + ("…" if end < len(content) else "")
+def _around(content: str, words: list[str]) -> str:
+    """One line of the text around the first word found. FTS5's own ``snippet`` takes minutes on a long paste."""
+    start = _find(content, words)
+    if start is None:  # found under another accent
+        start = _find(_bare(content[:20_000]), [_bare(word) for word in words]) or 0
+    begin = max(start - 40, 0)
+    return ("…" if begin else "") + one_line(content[begin : start + 400], 160)
+
+
+def _find(content: str, words: list[str]) -> int | None:
+    for word in words:
+        found = re.search(rf"\b{re.escape(word)}", content, re.IGNORECASE) or re.search(
+            re.escape(word), content, re.IGNORECASE
+        )
+        if found:
+            return found.start()
+    return None
+
+
+def _bare(text: str) -> str:
+    """``text`` without accents, character for character."""
+    return "".join(unicodedata.normalize("NFD", char)[0] for char in text)

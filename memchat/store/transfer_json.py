@@ -68,12 +68,9 @@ def load(text: str) -> list[Incoming]:
     for line, piece in _pieces(text):
         try:
             found += _read_piece(piece, json.JSONDecoder())
-        except _FaultError:
-            try:  # once more with the slow decoder that knows where each object begins
-                _read_piece(piece, _locating_decoder())
-            except _FaultError as fault:
-                where = line + piece.count("\n", 0, getattr(fault.where, "start", 0))
-                raise MemchatError(f"line {where}: {fault.reason}", _REMEDY) from None
+        except _FaultError as fault:
+            where = line + piece.count("\n", 0, _start_of_fault(piece))
+            raise MemchatError(f"line {where}: {fault.reason}", _REMEDY) from None
     if not found:
         raise MemchatError("line 1: there is no conversation in it", _REMEDY)
     return found
@@ -118,6 +115,17 @@ class _Located(dict[str, Any]):
     """A JSON object that knows at which character it begins."""
 
     start = 0
+
+
+def _start_of_fault(piece: str) -> int:
+    """Where the faulty object begins: read once more, with a slow decoder that knows."""
+    try:
+        _read_piece(piece, _locating_decoder())
+    except _FaultError as fault:
+        return getattr(fault.where, "start", 0)
+    except RecursionError:  # it cannot go as deep as the quick one
+        pass
+    return 0
 
 
 def _locating_decoder() -> json.JSONDecoder:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import Any, get_args
 
 from memchat.errors import MemchatError
@@ -55,7 +56,7 @@ def load(text: str) -> list[Incoming]:
     turns: list[TurnRow] = []
     for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
         turns.append(_turn(lines, start, end, len(turns) + 1))
-    return [(session, turns)]
+    return [(replace(session, head=len(turns)), turns)]
 
 
 def _comment(data: dict[str, Any]) -> str:
