@@ -15,6 +15,7 @@ import torch
 
 from memchat.config import EngineSettings
 from memchat.engine import device as devices
+from memchat.engine import shapes
 from memchat.engine.loader import Loaded, load
 from memchat.engine.spec import ModelSpec, resolve
 from memchat.engine.weights import INDEX, SINGLE, read_weights
@@ -93,8 +94,6 @@ def test_loading_reports_progress(folder: Path) -> None:
 
 
 def test_shapes_say_that_their_weights_are_random(monkeypatch: pytest.MonkeyPatch) -> None:
-    from memchat.engine import shapes
-
     small = shapes.SHAPES["smollm2-135m"] | {"num_hidden_layers": 2}
     monkeypatch.setitem(shapes.SHAPES, "smollm2-135m", small)
     loaded = load(resolve("shape:smollm2-135m"), CPU)
@@ -183,6 +182,26 @@ def test_a_bad_folder_is_told_in_one_line_with_a_remedy(
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_special_token_that_no_text_produces_may_lie_beyond_the_rows(folder: Path) -> None:
+    tokenizer = shapes.byte_tokenizer()
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|image|>"]})
+    tokenizer.save_pretrained(folder)
+    assert len(load_folder(folder).tokenizer) == 261
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize("kind", ["none", "8bit", "4bit"])
+def test_models_on_cuda_plain_and_quantised(kind: str, folder: Path) -> None:
+    loaded = load_folder(folder, EngineSettings(device="cuda", quantize=kind))
+    ids = byte_tokenizer()("a cat and a dog", return_tensors="pt")["input_ids"]
+    expected = tiny_model("llama")(ids).logits
+    logits = loaded.model(ids.to(loaded.device)).logits.float().cpu()
+    assert torch.nn.functional.cosine_similarity(logits, expected, dim=-1).min() > (0.99 if kind == "none" else 0.8)
+    if kind != "none":
+        assert loaded.weight_bytes < load_folder(folder, EngineSettings(device="cuda", quantize="none")).weight_bytes
+
+
 def test_folder_without_config_and_missing_starter(folder: Path, tmp_path: Path) -> None:
     (folder / "config.json").unlink()
     with pytest.raises(MemchatError, match=r"no config\.json"):
@@ -240,6 +259,17 @@ def test_limits_of_a_container_count(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert devices.physical_cores() == 1
     (tmp_path / "cpu.max").write_text("max 100000\n")
     assert devices.physical_cores() >= 1
+
+
+def test_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = torch.get_num_threads()
+    try:
+        monkeypatch.setenv("OMP_NUM_THREADS", "1")
+        assert devices.use_threads(2) == 2, "a setting stands above the environment"
+        monkeypatch.delenv("OMP_NUM_THREADS")
+        assert devices.use_threads() == devices.physical_cores()
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_bandwidth_is_measured_once() -> None:

@@ -129,13 +129,13 @@ def free_memory(device: torch.device) -> int:
 
 
 def use_threads(wanted: int = 0) -> int:
-    """Set the CPU threads of this process and return their number; 0 takes one for each physical core.
+    """Set the CPU threads of this process and return their number.
 
-    ``OMP_NUM_THREADS`` has the last word, as everywhere else.
+    0 takes what ``OMP_NUM_THREADS`` says, or one for each physical core.
     """
     import torch
 
-    if not os.environ.get("OMP_NUM_THREADS"):
+    if wanted or not os.environ.get("OMP_NUM_THREADS"):
         torch.set_num_threads(wanted or physical_cores())
     return torch.get_num_threads()
 
