@@ -136,12 +136,12 @@ def _print_table(rows: list[SessionRow]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("Name", "Used", "Messages", "Memory", "Model", "Begins with", "Id", box=None, pad_edge=False)
-    for column, width in zip(table.columns, (10, None, None, None, None, 12, None), strict=True):
+    table = Table("Name", "Used", "Turns", "Memory", "Model", "Begins with", "Id", box=None, pad_edge=False)
+    for column, width in zip(table.columns, (8, 16, 5, 6, 7, 11, 8), strict=True):
         column.no_wrap, column.min_width = True, width
     table.columns[2].justify = "right"
     for row in rows:
-        cells = (row.name, _when(row.updated_at), str(row.turns), row.memory, row.model, row.preview, row.id)
+        cells = (row.name, _when(row.updated_at), str(row.turns), row.memory, row.model, row.preview, row.id[:8])
         table.add_row(*map(Text, cells))
     Console().print(table)
 
