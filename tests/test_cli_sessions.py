@@ -58,7 +58,7 @@ def test_list_shows_a_table(filled: None) -> None:
     lines = [line for line in result.stdout.splitlines() if line.strip()]
     assert result.exit_code == 0 and len(lines) == 3
     assert lines[1].startswith("cooking") and "How long for an egg? [31m[red]x" in lines[1]
-    assert lines[2].startswith("trip") and "window" in lines[2] and "org/model" in lines[2]
+    assert lines[2].startswith("trip") and "window" in lines[2] and " model " in lines[2]
     assert "\x1b" not in result.stdout
 
 

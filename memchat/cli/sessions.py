@@ -136,24 +136,29 @@ def _print_table(rows: list[SessionRow]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("Name", "Used", "Turns", "Memory", "Model", "Begins with", "Id", box=None, pad_edge=False)
-    for column, width in zip(table.columns, (8, 16, 5, 6, 7, 11, 8), strict=True):
-        column.no_wrap, column.min_width = True, width
-    table.columns[2].justify = "right"
+    table = Table(box=None, pad_edge=False, expand=True)
+    table.add_column("Name", no_wrap=True, max_width=20)
+    table.add_column("Used", no_wrap=True)
+    table.add_column("Turns", no_wrap=True, justify="right")
+    table.add_column("Memory", no_wrap=True)
+    table.add_column("Model", no_wrap=True, max_width=14)
+    table.add_column("Begins with", no_wrap=True, ratio=1)
+    table.add_column("Id", no_wrap=True)
     for row in rows:
-        cells = (row.name, _when(row.updated_at), str(row.turns), row.memory, row.model, row.preview, row.id[:8])
+        model = row.model.rpartition("/")[2]
+        cells = (row.name, _day(row.updated_at), str(row.turns), row.memory, model, row.preview, row.id[:8])
         table.add_row(*map(Text, cells))
     Console().print(table)
 
 
-def _when(at: str) -> str:
-    """Date and minute in the user's time zone."""
+def _day(at: str) -> str:
+    """The date in the user's time zone."""
     from datetime import datetime
 
     try:
-        return f"{datetime.fromisoformat(at).astimezone():%Y-%m-%d %H:%M}"
+        return f"{datetime.fromisoformat(at).astimezone():%Y-%m-%d}"
     except (ValueError, OverflowError):  # an imported date at the edge of the calendar
-        return at[:16].replace("T", " ")
+        return at[:10]
 
 
 def _read_text(file: str) -> str:
