@@ -1,7 +1,7 @@
 """A scripted engine process: speaks the protocol on its pipes and writes to the real store, without any model.
 
 What a prompt says decides what happens: ``crash`` ends the process in mid-reply, ``fail`` fails it, ``hold`` waits
-for a cancel, ``deaf`` ignores one for good, ``markdown``, ``evil`` and ``long N`` choose the reply; everything else is echoed.
+for a cancel, ``deaf`` ignores one for good, ``markdown``, ``evil`` and ``long N`` choose the reply; all else is echoed.
 
     python fake_worker.py [--gate FILE] [--bad-model NAME] [--delay SECONDS]
 """
@@ -20,9 +20,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from memchat import protocol as p  # noqa: E402
-from memchat.errors import MemchatError  # noqa: E402
-from memchat.store import Store  # noqa: E402
+from memchat import protocol as p
+from memchat.errors import MemchatError
+from memchat.store import Store
 
 MARKDOWN = """# A heading
 
@@ -51,7 +51,7 @@ def greet(name: str) -> str:
 
 That is all.
 """
-EVIL = "[bold]not markup[/] [/] [link=x] \x1b[31mred\x1b[0m \u202eabc\u202c 漢字かな 👩‍👩‍👧 é \ud800 \x07 `[b]` <b>html</b> {x} $y"
+EVIL = "[bold]not markup[/] [/] [link=x] \x1b[31mred\x1b[0m \u202eabc\u202c 漢字 👩‍👩‍👧 é \ud800 \x07 `[b]` <b>x</b>"
 MODES = [
     {"name": "none", "summary": "every message alone", "available": True, "reason": "", "remedy": ""},
     {"name": "window", "summary": "the last messages word for word", "available": True, "reason": "", "remedy": ""},

@@ -1,4 +1,4 @@
-"""The terminal interface. ``run`` starts the engine process, then paints; neither torch nor transformers is imported."""
+"""The terminal interface. ``run`` starts the engine process, then paints; torch is never imported."""
 
 from __future__ import annotations
 
@@ -63,10 +63,10 @@ class MemchatApp(App[int]):
     async def action_quit(self) -> None:
         """Leave; what is written is kept, the engine is told to end."""
         self.chat.keep_draft()
-        self.client.say_goodbye()
         self.exit(0)
 
     def on_unmount(self) -> None:
+        self.client.say_goodbye()
         self.reader.close()
 
 

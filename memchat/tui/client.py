@@ -67,6 +67,7 @@ class EngineClient:
         self.calls: dict[int, Call] = {}
         self._next = 1
         self._writer: asyncio.WriteTransport | None = None
+        self._source: asyncio.ReadTransport | None = None
         self._reader: asyncio.Task[None] | None = None
         self._closing = False
         self._early: list[bytes] = []
@@ -106,7 +107,7 @@ class EngineClient:
             self._writer.write(line)
         self._early.clear()
         stream = asyncio.StreamReader(limit=_CHUNK)
-        await loop.connect_read_pipe(
+        self._source, _ = await loop.connect_read_pipe(
             lambda: asyncio.StreamReaderProtocol(stream), cast(IO[Any], self.process.stdout)
         )
         self._reader = asyncio.create_task(self._read(stream, self.process), name="engine-events")
@@ -140,38 +141,34 @@ class EngineClient:
         process = self.process
         if process is None:
             return
-        self._send({"id": self._next, "op": "shutdown"})
-        if self._writer is not None:
-            self._writer.close()
-        elif process.stdin:
-            with contextlib.suppress(OSError):
-                process.stdin.close()
+        self.say_goodbye()
         for step in (None, process.terminate, process.kill):
             if step is not None:
                 step()
             if await self._gone(process, patience):
                 break
         self._fail_open_calls()
-        if self._reader is not None:
-            self._reader.cancel()
-        self._writer = self._reader = self.process = None
+        self.process = None
 
     def say_goodbye(self) -> None:
-        """Ask the process to end without waiting for it; ``reap`` follows when the event loop is gone."""
+        """Ask the process to end and let go of its pipes, without waiting for it."""
         self._send({"id": self._next, "op": "shutdown"})
         self._closing = True
-        for call in self.calls.values():
-            call.listener = None
+        if self._reader is not None:
+            self._reader.cancel()
+        for transport in (self._writer, self._source):
+            if transport is not None:
+                transport.close()
+        self._writer = self._source = self._reader = None
 
     def reap(self, patience: float = 1.0) -> None:
         """Wait for the process to end, terminate it, at last kill it; needs no event loop."""
         process, self._closing = self.process, True
         if process is None:
             return
-        for pipe in (process.stdin, process.stdout):
-            with contextlib.suppress(OSError, ValueError):
-                if pipe is not None:
-                    pipe.close()
+        if process.stdin is not None and not process.stdin.closed:
+            with contextlib.suppress(OSError):
+                process.stdin.close()
         for step in (None, process.terminate, process.kill):
             if step is not None:
                 step()

@@ -9,7 +9,6 @@ from memchat.config import save_setting
 from memchat.errors import MemchatError, UsageError, unknown
 from memchat.protocol import Event, Failed
 from memchat.tui import export
-from memchat.tui.entries import Entry
 
 if TYPE_CHECKING:
     from memchat.tui.screens.chat import ChatScreen
@@ -39,10 +38,8 @@ class MessageCommands:
         versions = await view.reader.versions(turn)
         if len(versions) < 2:
             return
-        step = _integer(arg or "1")
-        place = step - 1 if arg and not arg.startswith(("-", "+", "1")) else versions.index(turn) + step
-        if arg.isdigit() and arg != "1":
-            place = int(arg) - 1
+        step = _integer(arg or "+1")
+        place = step - 1 if arg.isdigit() else versions.index(turn) + step
         if 0 <= place < len(versions) and versions[place] != turn:
             view.conversation.request("select", turn=versions[place])
         else:
@@ -117,8 +114,7 @@ class MessageCommands:
                 if blocks := export.code_blocks(entry.text):
                     return blocks[-1], "the last code block"
             raise MemchatError("there is no code in this conversation", "")
-        entry: Entry = entries[self._index(arg)]
-        return entry.text, "the message"
+        return entries[self._index(arg)].text, "the message"
 
 
 class SessionCommands:
@@ -186,7 +182,9 @@ class SessionCommands:
         except FileExistsError:
             raise MemchatError(f"{path} exists already", "Give another file: /export md FILE") from None
         except OSError as error:
-            raise MemchatError(f"cannot write {path}: {error.strerror}", "Give another file: /export md FILE") from error
+            raise MemchatError(
+                f"cannot write {path}: {error.strerror}", "Give another file: /export md FILE"
+            ) from error
         self.view.say(f"written to {path}")
 
     async def do_find(self, arg: str) -> None:

@@ -129,7 +129,7 @@ class Conversation:
         return True
 
     def request(self, op: str, **fields: Any) -> Call:
-        """A request that is no reply: ``select``, ``fork``, ``forget``, ``rename``, ``delete``, ``items``, ``prompt``."""
+        """A request that is no reply, such as ``select``, ``fork``, ``forget`` or ``items``."""
         return self.link.client.request(op, self._hear(op), **fields)
 
     def open(self, session: str | None) -> Call:

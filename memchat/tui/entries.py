@@ -41,14 +41,13 @@ class Entry:
     def of(cls, row: TurnRow) -> Entry:
         """The entry of a stored turn."""
         meta = row.meta
-        stats = meta.get("stats") if isinstance(meta.get("stats"), dict) else meta
+        kept = meta.get("stats")
+        stats = kept if isinstance(kept, dict) else {}
         status: str = row.status
-        if status == "complete" and meta.get("reason") == "length":
+        if status == "complete" and stats.get("reason") == "length":
             status = "length"
         model = str(meta.get("model") or "").rstrip("/").rsplit("/", 1)[-1]
-        return cls(
-            row.role, row.content, row.id, status, row.name or model, row.at, row.version, row.versions, stats
-        )
+        return cls(row.role, row.content, row.id, status, row.name or model, row.at, row.version, row.versions, stats)
 
     @property
     def live(self) -> bool:
@@ -61,8 +60,7 @@ class Entry:
         if speed is first is given is made is None:
             return ""
         return (
-            f"{form.rate(speed)} · first after {form.seconds(first)}"
-            f" · {form.count(given)} → {form.count(made)} tokens"
+            f"{form.rate(speed)} · first after {form.seconds(first)} · {form.count(given)} → {form.count(made)} tokens"
         )
 
     def ending(self) -> str:

@@ -50,7 +50,7 @@ def guard_stderr(path: Path) -> Iterator[None]:
         return
     saved.flush()
     terminal = os.dup(2)
-    with open_log(path) as log, open(terminal, "w", encoding="utf-8", errors="replace", closefd=True) as screen:
+    with open_log(path) as log, os.fdopen(terminal, "w", encoding="utf-8", errors="replace") as screen:
         os.dup2(log.fileno(), 2)
         sys.__stderr__ = screen  # type: ignore[misc]
         try:

@@ -9,7 +9,9 @@ DASH = "–"
 """Shown for a figure that is not known; never a zero."""
 
 # Control characters, bidirectional overrides, line separators, lone surrogates: they would reach the terminal.
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\u2028\u2029\ufeff\ud800-\udfff]")
+_UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\u2028\u2029\ufeff\ud800-\udfff]"
+)
 
 
 def _stand_in(match: re.Match[str]) -> str:

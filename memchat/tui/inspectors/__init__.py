@@ -1,4 +1,4 @@
-"""One file per memory mode: what its state looks like. The names are lazy, a mode's view is imported when it is shown."""
+"""One file per memory mode: what its state looks like. A mode's view is imported when it is shown."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class TurnLogView(MemoryView):
         stats, per_token = snapshot.stats, snapshot.model.get("kv_bytes_per_token")
         limit = stats.context if stats else snapshot.model.get("context")
         pairs = [
-            ("KV cache", form.size(stats and stats.kv_bytes)),
+            ("KV cache", form.size(stats.kv_bytes if stats else None)),
             ("KV if full", form.size(per_token * limit) if per_token and limit else form.DASH),
             ("reused", f"{form.count(stats.cached_tokens)} tokens" if stats else form.DASH),
             ("recall", f"{snapshot.recalled.ms:.1f} ms" if snapshot.recalled else form.DASH),

@@ -401,6 +401,9 @@ class ChatScreen(PanelHost, Screen[None]):
         self.prompt.put("")
         self.action_act(action.id, arg)
 
+    def on_prompt_turned(self, event: Prompt.Turned) -> None:
+        self.action_act("message.version", f"{event.step:+d}")
+
     def on_prompt_attached(self, event: Prompt.Attached) -> None:
         self.say(f"attached {event.sign.strip('[]')}; it is sent in full")
 

@@ -92,7 +92,7 @@ class Picker(Dialog):
         )
         usable = [i for i, choice in enumerate(self.shown) if not choice.disabled]
         kept = [i for i in usable if self.shown[i].key == keep]
-        rows.highlighted = (kept or usable or [None])[0]
+        rows.highlighted = next(iter(kept or usable), None)
         self.query_one("#about", Static).update("" if self.shown else self.empty)
 
     def ranked(self, query: str) -> list[Choice]:

@@ -1,4 +1,4 @@
-"""The chat screen's side of the inspector: shown beside, over or instead of the chat, refreshed at most 5 times a second."""
+"""The chat screen's side of the inspector: beside, over or instead of the chat, drawn at most 5 times a second."""
 
 from __future__ import annotations
 

@@ -56,9 +56,12 @@ class ModelPicker(Picker):
         self.now = current
         super().__init__([self._choice("starter", "comes with memchat, tiny", "")])
 
-    async def on_mount(self) -> None:
+    def on_mount(self) -> None:
         super().on_mount()
         self.query_one("#about", Static).update("Looking for installed models …")
+        self.run_worker(self._look())
+
+    async def _look(self) -> None:
         models = await asyncio.to_thread(installed_models)
         self.choices += [
             self._choice(model.id, form.size(model.size_bytes), str(model.source))

@@ -74,14 +74,14 @@ class StatusBar(Bar):
         stats, context = conversation.stats, link.model.get("context")
         used = None if stats is None else stats.prompt_tokens + stats.new_tokens
         limit = stats.context if stats is not None else context
-        speed = conversation.live_rate() if conversation.busy else stats and stats.tokens_per_s
+        speed = conversation.live_rate() if conversation.busy else stats.tokens_per_s if stats else None
         parts = [
             click(form.line(link.describe_model(), 24), "$text-accent", "screen.act('model')"),
             click(form.line(link.memory, 16), "$text-primary bold", "screen.act('memory')"),
             Content(f"ctx {form.count(used)}/{form.count(limit)}"),
             Content(form.rate(speed)),
-            Content(f"ttft {form.seconds(stats and stats.ttft_ms)}"),
-            Content(f"KV {form.size(stats and stats.kv_bytes)}"),
+            Content(f"ttft {form.seconds(stats.ttft_ms if stats else None)}"),
+            Content(f"KV {form.size(stats.kv_bytes if stats else None)}"),
         ]
         if (recalled := conversation.recalled) is not None:
             parts.append(Content(f"held {recalled.held_turns} · dropped {recalled.dropped_turns}"))

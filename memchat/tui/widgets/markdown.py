@@ -22,9 +22,7 @@ class _Code(CodeBlock):
         style = console.get_style("markdown.code_block", default="none")
         background = style.bgcolor.name if style.bgcolor else "default"
         lexer = self.lexer_name if len(code) <= _LONG_CODE else "text"
-        syntax = Syntax(
-            code, lexer, theme=self.theme, word_wrap=True, padding=(0, 1), background_color=background
-        )
+        syntax = Syntax(code, lexer, theme=self.theme, word_wrap=True, padding=(0, 1), background_color=background)
         yield syntax
 
 

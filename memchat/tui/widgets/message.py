@@ -188,7 +188,7 @@ class MessageView(Widget):
 
     def _foot(self, painter: Painter, width: int) -> list[Strip]:
         entry = self.entry
-        if entry.live or entry.role == "user" and not entry.note:
+        if entry.live or (entry.role == "user" and not entry.note):
             return []
         strips = []
         if ending := entry.ending():

@@ -68,13 +68,13 @@ def _shorten(text: str) -> str:
     return f"{head}\n\n… {form.count(hidden)} characters are not drawn (/copy prompt has them) …\n\n{tail}"
 
 
-class TurnsPane(DataTable[str]):
+class TurnsPane(DataTable[Content]):
     """One row per turn. Enter goes to it, f forks there, left and right turn its versions."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f", "at_turn('message.fork')", "Fork here", show=False),
         Binding("left", "at_turn('message.version', '-1')", "Version", show=False),
-        Binding("right", "at_turn('message.version', '1')", "Version", show=False),
+        Binding("right", "at_turn('message.version', '+1')", "Version", show=False),
     ]
     COLUMNS = ("turn", "who", "in", "out", "tok/s", "ttft", "ver", "text")
 
@@ -150,10 +150,10 @@ class EnginePane(VerticalScroll):
             ("dtype", form.line(str(model.get("dtype") or form.DASH))),
             ("parameters", form.count(number(model.get("parameters")))),
             ("weights", form.size(number(model.get("weight_bytes")))),
-            ("KV cache", form.size(stats and stats.kv_bytes)),
+            ("KV cache", form.size(stats.kv_bytes if stats else None)),
             ("KV / token", form.size(number(model.get("kv_bytes_per_token")))),
             ("context", f"{form.count(number(model.get('context')))} tokens"),
-            ("peak", form.size(stats and stats.peak_bytes)),
+            ("peak", form.size(stats.peak_bytes if stats else None)),
             ("bandwidth", f"{share:.0%} of what the memory can do" if share is not None else form.DASH),
             ("seed", str(stats.seed) if stats and stats.seed is not None else form.DASH),
             ("log", str(guard.engine_log())),

@@ -27,6 +27,13 @@ class Prompt(TextArea):
             super().__init__()
             self.text = text
 
+    class Turned(Message):
+        """Left or right in an empty input: another version of the last reply is wanted."""
+
+        def __init__(self, step: int) -> None:
+            super().__init__()
+            self.step = step
+
     class Attached(Message):
         """A long paste was attached."""
 
@@ -148,13 +155,13 @@ class Prompt(TextArea):
         if self.text or select:
             super().action_cursor_left(select)
         else:
-            self.screen.run_action("act('message.version', '-1')")  # type: ignore[attr-defined]
+            self.post_message(self.Turned(-1))
 
     def action_cursor_right(self, select: bool = False) -> None:
         if self.text or select:
             super().action_cursor_right(select)
         else:
-            self.screen.run_action("act('message.version', '1')")  # type: ignore[attr-defined]
+            self.post_message(self.Turned(1))
 
     def _show_history(self, place: int) -> None:
         text = self._draft if place == 0 else self.sent[-place]

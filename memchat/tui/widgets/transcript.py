@@ -48,7 +48,7 @@ class Transcript(VerticalScroll):
         Binding("f", "screen.act('message.fork')", "Fork", show=False),
         Binding("x", "screen.act('message.forget')", "Forget", show=False),
         Binding("left", "screen.act('message.version', '-1')", "Version", show=False),
-        Binding("right", "screen.act('message.version', '1')", "Version", show=False),
+        Binding("right", "screen.act('message.version', '+1')", "Version", show=False),
     ]
 
     class Held(Message):

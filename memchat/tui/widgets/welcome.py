@@ -53,13 +53,17 @@ class Welcome(Vertical):
             return Content.styled(form.line(words), "$text-error")
         name = form.line(link.describe_model(), 40)
         if not link.model:
-            return Content.styled(f"{name} is being loaded; write already, it is sent when it can be.", "$foreground 60%")
+            return Content.styled(
+                f"{name} is being loaded; write already, it is sent when it can be.", "$foreground 60%"
+            )
         if link.model.get("random_weights"):
             return Content.styled(f"{name} has random weights: it says nothing sensible.", "$text-warning")
         if link.model_name == "starter":
             words = "The starter is a tiny model that knows a tiny world; F4 offers real ones."
             return Content.styled(words, "$foreground 60%")
-        return Content.styled(f"{name}: {form.line(str(link.model.get('description') or 'ready'), 80)}", "$foreground 60%")
+        return Content.styled(
+            f"{name}: {form.line(str(link.model.get('description') or 'ready'), 80)}", "$foreground 60%"
+        )
 
     @staticmethod
     def _mode(mode: dict[str, object], current: str) -> Content:
