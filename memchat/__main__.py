@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
+_INTERRUPTED = 130
+"""Typer's exit code for Ctrl-C."""
+
 
 def main() -> None:
     """Exit codes: 0 done, 1 failed or stopped, 2 wrong usage."""
@@ -20,7 +23,9 @@ def main() -> None:
             raise
         print(f"memchat: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
+    except SystemExit as done:
+        if done.code != _INTERRUPTED:
+            raise
         print("\nmemchat: stopped. What was said is kept.", file=sys.stderr)
         sys.exit(1)
     except Exception as error:
