@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from memchat.errors import MemchatError
-from memchat.protocol import Event, Failed, Finished, Items, Opened, Prompt, Recalled, Stats, Stored, Wrote
+from memchat.protocol import Event, Failed, Finished, Items, Prompt, Recalled, Stats, Wrote
 from memchat.tui import text as form
 from memchat.tui.client import Call
 from memchat.tui.entries import Entry, dropped_turns
+from memchat.tui.hearing import Condition, Hearing, Settled
 
 if TYPE_CHECKING:
     from memchat.tui.link import Link
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _REASONS = {"cancelled": "cancelled", "length": "length", "failed": "failed"}
 
 
-class Conversation:
+class Conversation(Hearing):
     """The open session as the chat screen shows it."""
 
     def __init__(self, link: Link, reader: Reader, view: ChatScreen) -> None:
@@ -64,7 +64,8 @@ class Conversation:
             handler = getattr(self, f"_on_{event.kind}", None)
             if handler is not None:
                 await handler(call, event)
-            self.view.refresh_bars()
+            if event.kind != "token":
+                self.view.refresh_bars()
 
     async def submit(self, text: str) -> None:
         """Send a prompt now, or queue it until the engine is free."""
@@ -184,25 +185,7 @@ class Conversation:
         """The engine got ready, failed to load, or died."""
         state = self.link.state
         if what == "crashed" or (what == "state" and state in ("ready", "failed")):
-            self._events.put_nowait((None, _Condition(what if what == "crashed" else state)))
-
-    async def _on_condition(self, _call: Call | None, event: _Condition) -> None:
-        if event.condition == "ready":
-            if self.session is not None:
-                self.open(self.session)
-            await self.pump()
-            self.view.inspect(fresh=True)
-            return
-        if texts := self.unsent():
-            self._unsaved = None
-            self.queue.clear()
-            self.view.prompt.give_back("\n".join(texts))
-        self.view.show_queue()
-        if error := self.link.error:
-            self.view.log_failure(error)
-            self.view.say(f"{error.message}. {error.remedy}", "error")
-        if event.condition == "crashed" and self.link.restarts == 1:
-            await self.restart()
+            self._events.put_nowait((None, Condition(what if what == "crashed" else state)))
 
     async def restart(self) -> None:
         """A new engine process; the session is opened again."""
@@ -236,7 +219,7 @@ class Conversation:
             self.link.note(event)
             self._events.put_nowait((self.call if op in ("ask", "regenerate", "edit") else None, event))
             if op not in ("ask", "regenerate", "edit") and isinstance(event, Finished | Failed):
-                self._events.put_nowait((None, _Settled(op)))
+                self._events.put_nowait((None, Settled(op)))
 
         return hear
 
@@ -261,126 +244,3 @@ class Conversation:
         turn = self.entries[begin].turn if begin < len(self.entries) else None
         words = f"─── the model no longer sees what is above: {form.plural(sum(above), 'message')} ───"
         self.view.transcript.mark_cut(turn, words)
-
-    async def _on_stored(self, _call: Call | None, event: Stored) -> None:
-        wanted = next((e for e in reversed(self.entries) if e.role == event.role and e.turn is None), None)
-        if wanted is not None:
-            wanted.turn = event.turn
-        if event.role == "user":
-            self._unsaved = None
-        self._mark_cut()
-
-    async def _on_opened(self, _call: Call | None, event: Opened) -> None:
-        self._opening = False
-        if event.notice:
-            self.view.say(event.notice)
-        if not self.busy:
-            self.recalled = self.items = self.prompt = None
-            self.view.load_draft()
-            await self.reload()
-
-    async def _on_recalled(self, _call: Call | None, event: Recalled) -> None:
-        self.recalled = event
-        self._mark_cut()
-        self.view.inspect()
-
-    async def _on_token(self, _call: Call | None, event: Any) -> None:
-        self._grow(str(event.text))
-
-    async def _on_tool_call(self, _call: Call | None, event: Any) -> None:
-        self._grow(f"\n\n`→ {event.name} {event.arguments}`\n\n")
-
-    def _grow(self, text: str) -> None:
-        self.pieces += 1
-        self.first_token_at = self.first_token_at or time.monotonic()
-        if self.entries and self.entries[-1].live and not self.stopping:
-            self.entries[-1].text += text
-            self.view.transcript.grown()
-
-    async def _on_wrote(self, _call: Call | None, event: Wrote) -> None:
-        self.wrote = event
-
-    async def _on_stats(self, _call: Call | None, event: Stats) -> None:
-        self.stats = event
-        if self.entries and self.entries[-1].role != "user":
-            self.entries[-1].stats = asdict(event)
-
-    async def _on_items(self, _call: Call | None, event: Items) -> None:
-        self.items = event
-        self._mark_cut()
-        self.view.inspect()
-
-    async def _on_prompt(self, _call: Call | None, event: Prompt) -> None:
-        self.prompt = event
-        self.view.inspect()
-
-    async def _on_finished(self, call: Call | None, event: Finished) -> None:
-        if call is None or call is not self.call:
-            return
-        self._end(_REASONS.get(event.reason, "complete"), event.turn)
-        await self.reload()
-        self.view.inspect(fresh=True)
-        await self.pump()
-
-    async def _on_failed(self, call: Call | None, event: Failed) -> None:
-        self.view.log_failure(event)
-        words = f"{event.message}. {event.remedy}" if event.remedy else event.message
-        if call is None or call is not self.call:
-            self._opening = False
-            self.view.say(words, "error")
-            return
-        unsaved, self._unsaved = self._unsaved, None
-        self._end("failed", None, words)
-        if unsaved is not None:
-            self.view.prompt.give_back(unsaved)
-            self.entries = [entry for entry in self.entries if entry.turn is not None]
-            await self._show()
-        self.view.say(words, "error")
-        await self.reload_keeping_note(words)
-        if self.link.client.alive:
-            await self.pump()
-
-    async def reload_keeping_note(self, words: str) -> None:
-        """After a failure: the branch as stored, and the reason under its last message."""
-        await self.reload()
-        if self.entries and self.entries[-1].status == "complete" and self.entries[-1].role == "user":
-            self.entries[-1].note = words
-            self.view.transcript.settle()
-
-    async def _on_settled(self, _call: Call | None, event: _Settled) -> None:
-        if event.op in ("select", "fork", "forget", "rename", "open"):
-            if event.op != "rename":
-                self.recalled = None
-            await self.reload()
-            self.view.inspect(fresh=True)
-        await self.pump()
-
-    def _end(self, status: str, turn: int | None, note: str = "") -> None:
-        """The reply under way is over."""
-        self.call = None
-        self.stopping = False
-        self._unsaved = None
-        if self.entries and self.entries[-1].role != "user":
-            last = self.entries[-1]
-            if last.live or last.status == "cancelled":
-                last.status, last.note = status, note
-            last.turn = turn if turn is not None else last.turn
-            self.view.transcript.settle()
-
-
-class _Condition(Event):
-    """The engine's condition changed: ready, failed or crashed."""
-
-    kind = "condition"
-
-    def __init__(self, condition: str) -> None:
-        self.condition = condition
-
-
-class _Settled(Event):
-    """A request other than a reply is over."""
-
-    kind = "settled"
-
-    def __init__(self, op: str) -> None:
-        self.op = op

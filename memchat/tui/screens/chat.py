@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import gc
 from typing import Any, ClassVar
 
@@ -11,19 +10,17 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
 from textual.timer import Timer
-from textual.widgets import Static, TextArea
+from textual.widgets import Static
 
-from memchat.config import load_settings, save_setting
 from memchat.errors import MemchatError
-from memchat.protocol import Failed
-from memchat.tui import drafts, guard
-from memchat.tui.actions import ACTIONS, BY_SLASH, parse_slash
-from memchat.tui.client import Call
+from memchat.tui.actions import ACTIONS
 from memchat.tui.commands import Commands
 from memchat.tui.conversation import Conversation
 from memchat.tui.link import Link
 from memchat.tui.reader import Reader
+from memchat.tui.screens.modelling import Modelling
 from memchat.tui.screens.panel import PanelHost
+from memchat.tui.screens.writing import Writing
 from memchat.tui.widgets.bars import FooterBar, HeaderBar, ProgressLine, StatusBar
 from memchat.tui.widgets.completions import Completions
 from memchat.tui.widgets.lines import Notice, QueueLine, Severity
@@ -32,10 +29,9 @@ from memchat.tui.widgets.transcript import Transcript
 from memchat.tui.widgets.welcome import Welcome
 
 TINY = "memchat needs a terminal of at least 40 x 10"
-_DRAFT_AFTER = 0.4
 
 
-class ChatScreen(PanelHost, Screen[None]):
+class ChatScreen(Writing, Modelling, PanelHost, Screen[None]):
     """One conversation, the input below it, the inspector beside it."""
 
     HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (40, "-narrow"), (80, "-medium"), (100, "-wide")]
@@ -66,9 +62,8 @@ class ChatScreen(PanelHost, Screen[None]):
         self.progress_line = ProgressLine(self, "progress")
         self.completions = Completions(self)
         self.welcome = Welcome()
-        self.editing: int | None = None
-        """The turn whose text is in the input, when one is edited."""
-        self.downloading: Call | None = None
+        self.editing = None
+        self.downloading = None
         self._before_edit = ""
         self._draft_timer: Timer | None = None
         self._asked_to_quit = 0.0
@@ -171,46 +166,6 @@ class ChatScreen(PanelHost, Screen[None]):
         self.refresh_bars()
         self.inspect()
 
-    def log_failure(self, event: Failed) -> None:
-        """Details of a failure go to the log."""
-        if event.detail:
-            with guard.open_log(guard.engine_log()) as log:
-                log.write(event.detail.encode("utf-8", "replace") + b"\n")
-
-    def keep_draft(self) -> None:
-        """Everything written and not durable yet goes to disk."""
-        if self.editing is None:
-            unsent = self.conversation.unsent()
-            drafts.save(self.link.session, "\n".join([*unsent, self.prompt.full_text()]))
-
-    def load_draft(self) -> None:
-        """What was written in this conversation and not sent."""
-        if not self.prompt.text and not self.conversation.unsent() and (text := drafts.load(self.link.session)):
-            self.prompt.put(text)
-
-    def begin_edit(self, turn: int, text: str) -> None:
-        """Put a message into the input; sending makes another version of it."""
-        self._before_edit = self.prompt.full_text() if self.editing is None else self._before_edit
-        self.editing = turn
-        self.prompt.put(text)
-        self.prompt.add_class("-editing")
-        self.prompt.focus()
-        self.say(f"editing message {turn} · Enter sends the new version · Esc leaves it")
-
-    def end_edit(self) -> None:
-        """The input is a new message again."""
-        self.editing = None
-        self.prompt.remove_class("-editing")
-        self.prompt.put(self._before_edit)
-        self.notice.clear()
-
-    def stop(self) -> bool:
-        """Stop the reply or the download under way."""
-        if self.downloading is not None:
-            self.link.client.cancel(self.downloading)
-            return True
-        return self.conversation.stop()
-
     async def confirm(self, heading: str, question: str) -> bool:
         """Ask before something that cannot be undone."""
         from memchat.tui.screens.dialog import Confirm
@@ -241,74 +196,6 @@ class ChatScreen(PanelHost, Screen[None]):
         if session == self.link.session:
             self.link.session_name = name
             self.refresh_bars()
-
-    def load_model(self, name: str) -> None:
-        """Load another model; the conversation is opened again with it."""
-        self.link.load(name)
-        self.say(f"loading {name}")
-
-    def download(self, name: str) -> None:
-        """Fetch a hub model, then load it."""
-
-        def hear(event: Any) -> None:
-            self.link.note(event)
-            if isinstance(event, Failed):
-                self.downloading = None
-                self.log_failure(event)
-                self.say(f"{event.message}. {event.remedy}", "error")
-            elif event.kind == "finished":
-                self.downloading = None
-                self.say("download stopped") if event.reason == "cancelled" else self.load_model(name)
-            self.refresh_bars()
-
-        self.downloading = self.link.client.request("download", hear, model=name)
-
-    def setting_values(self) -> dict[str, Any]:
-        """Every setting with its value in this run."""
-        flat: dict[str, Any] = {}
-        for name, value in dataclasses.asdict(self.link.settings).items():
-            flat |= {f"{name}.{key}": v for key, v in value.items()} if isinstance(value, dict) else {name: value}
-        return flat
-
-    def change_setting(self, key: str, text: str) -> None:
-        """Set, save and apply one setting.
-
-        Raises:
-            MemchatError: not a value for it, or the file cannot be written.
-        """
-        parsed: Any = load_settings({key: text})
-        owner: Any = self.link.settings
-        *sections, name = key.split(".")
-        for section in sections:
-            parsed, owner = getattr(parsed, section), getattr(owner, section)
-        value = getattr(parsed, name)
-        setattr(owner, name, value)
-        if value is not None:
-            save_setting(key, value)
-        self.say(f"{key} = {value}")
-        if key == "ui.theme":
-            self.app.theme = value
-        elif key == "ui.enter_sends":
-            self.prompt.enter_sends = value
-        elif not key.startswith("ui."):
-            self.link.load(value if key == "model" else None, value if key == "memory" else None)
-
-    def argument_options(self, action: str) -> list[tuple[str, str]]:
-        """What can follow a slash command, with a word about each."""
-        if action == "memory":
-            return [(str(m.get("name")), str(m.get("summary", ""))) for m in self.link.modes if m.get("available", 1)]
-        if action == "theme":
-            return [(name, "") for name in sorted(self.app.available_themes)]
-        if action == "settings":
-            return [(key, str(value)) for key, value in self.setting_values().items()]
-        if action == "session.list":
-            return self._names
-        fixed = {
-            "session.export": ("md", "json", "html"),
-            "message.copy": ("code", "prompt", "all"),
-            "model": ("starter",),
-        }
-        return [(word, "") for word in fixed.get(action, ())]
 
     def place(self) -> str:
         """Where the focus is: prompt, transcript or inspector."""
@@ -364,59 +251,6 @@ class ChatScreen(PanelHost, Screen[None]):
         """A completion was clicked."""
         self.completions.pick(index, run=True)
 
-    async def on_prompt_submitted(self, event: Prompt.Submitted) -> None:
-        command = parse_slash(event.text)
-        self.notice.clear()
-        if command is not None:
-            await self._run_command(*command)
-            return
-        if self.editing is not None:
-            turn, self.editing = self.editing, None
-            self.prompt.remove_class("-editing")
-            self.prompt.put(self._before_edit)
-            self.run_worker(self._edit(turn, event.text))
-            return
-        text = event.text[1:] if event.text.startswith("//") else event.text
-        self.prompt.take()
-        self.prompt.sent.append(text)
-        self.transcript.anchor()
-        await self.conversation.submit(text)
-
-    async def _edit(self, turn: int, text: str) -> None:
-        try:
-            await self.conversation.edit(turn, text)
-        except MemchatError as error:
-            self.prompt.give_back(text)
-            self.say(str(error), "error")
-
-    async def _run_command(self, name: str, arg: str) -> None:
-        action = BY_SLASH.get(name)
-        if action is None:
-            from difflib import get_close_matches
-
-            near = get_close_matches(name, BY_SLASH, n=1)
-            hint = f"Did you mean /{near[0]}?" if near else "Type / to see all."
-            self.say(f"there is no command /{name}. {hint} Two slashes send it as a message.", "error")
-            return
-        self.prompt.put("")
-        self.action_act(action.id, arg)
-
-    def on_prompt_turned(self, event: Prompt.Turned) -> None:
-        self.action_act("message.version", f"{event.step:+d}")
-
-    def on_prompt_attached(self, event: Prompt.Attached) -> None:
-        self.say(f"attached {event.sign.strip('[]')}; it is sent in full")
-
-    def on_text_area_changed(self, event: TextArea.Changed) -> None:
-        self.completions.update(self.prompt.text)
-        if self._draft_timer is not None:
-            self._draft_timer.stop()
-        self._draft_timer = self.set_timer(_DRAFT_AFTER, self._draft_is_due)
-
-    def _draft_is_due(self) -> None:
-        self.keep_draft()
-        self.inspect_draft()
-
     def on_transcript_held(self, event: Transcript.Held) -> None:
         self.query_one("#below").display = event.held
 
@@ -425,26 +259,6 @@ class ChatScreen(PanelHost, Screen[None]):
 
     def on_descendant_focus(self, _event: events.DescendantFocus) -> None:
         self.query_one("#footer").refresh()
-
-    def on_key(self, event: events.Key) -> None:
-        """Typing anywhere goes to the input."""
-        if event.is_printable and event.character and self.focused is not self.prompt:
-            event.stop()
-            self.prompt.focus()
-            self.prompt.insert(event.character)
-        elif event.key == "end" and self.focused is not self.prompt:
-            self.transcript.scroll_end(animate=False)
-
-    async def on_paste(self, event: events.Paste) -> None:
-        if self.focused is not self.prompt:
-            self.prompt.focus()
-            await self.prompt._on_paste(event)
-
-    def write_in_editor(self) -> None:
-        """Open the text in the user's editor and take back what it saved."""
-        from memchat.tui.editor import edit
-
-        self.prompt.put(edit(self.app, self.prompt.full_text()))
 
     def _engine_changed(self, what: str) -> None:
         self.conversation.engine_changed(what)

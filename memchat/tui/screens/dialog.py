@@ -64,8 +64,9 @@ class Picker(Dialog):
     placeholder = "Type to filter"
     empty = "Nothing here yet."
 
-    def __init__(self, choices: list[Choice] | None = None) -> None:
+    def __init__(self, choices: list[Choice] | None = None, start: str | None = None) -> None:
         super().__init__(classes="picker")
+        self.start = start
         self.choices = choices or []
         self.shown: list[Choice] = []
 
@@ -76,7 +77,7 @@ class Picker(Dialog):
 
     def on_mount(self) -> None:
         self.query_one(OptionList).can_focus = False
-        self.fill()
+        self.fill(keep=self.start)
 
     @property
     def query_text(self) -> str:

@@ -41,7 +41,7 @@ class ModePicker(Picker):
                 why = f"{mode.get('reason') or 'not available'} · {mode.get('remedy') or ''}".rstrip(" ·")
                 lines.append(Content.assemble(" " * 11, (form.line(why, 160), "$text-warning")))
             choices.append(Choice(name, Content("\n").join(lines), name, disabled=not available))
-        super().__init__(choices)
+        super().__init__(choices, start=current)
 
 
 class ModelPicker(Picker):
@@ -68,7 +68,7 @@ class ModelPicker(Picker):
             for model in models
             if model.id != "starter"
         ]
-        self.fill()
+        self.fill(keep=self.now)
 
     def _choice(self, name: str, about: str, source: str) -> Choice:
         mark = "● " if name == self.now else "  "
@@ -104,11 +104,7 @@ class ThemePicker(Picker):
 
     def __init__(self, names: Sequence[str], current: str) -> None:
         self.before = current
-        super().__init__([Choice(name, Content(f"  {name}"), name) for name in names])
-
-    def on_mount(self) -> None:
-        super().on_mount()
-        self.fill(keep=self.before)
+        super().__init__([Choice(name, Content(f"  {name}"), name) for name in names], start=current)
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         event.stop()
@@ -223,7 +219,7 @@ class SessionPicker(Picker):
                 (form.line(row.preview, 120), "$foreground"),
             )
             choices.append(Choice(row.id, line, f"{row.name} {row.preview}"))
-        super().__init__(choices)
+        super().__init__(choices, start=current)
 
     def action_do(self, what: str) -> None:
         """Leave with another wish than opening."""

@@ -28,7 +28,7 @@ class Notice(Static):
         self.message = form.line(message, 400)
         mark = "✗" if severity == "error" else "›"
         self.set_class(severity == "error", "-error")
-        self.update(Content(f"  {mark} {self.message}"))
+        self.update(Content(f"{mark} {self.message}"))
         self.display = True
         if self._timer is not None:
             self._timer.stop()
@@ -52,9 +52,9 @@ class QueueLine(Static):
     def show(self, queue: list[str], reason: str) -> None:
         """The waiting prompts, one line each, at most three."""
         self.display = bool(queue)
-        lines = [f"  ⧗ queued: {form.line(text, 120)}" for text in queue[:3]]
+        lines = [f"◷ queued: {form.line(text, 100)}" for text in queue[:3]]
         if len(queue) > 3:
-            lines.append(f"    and {len(queue) - 3} more")
+            lines.append(f"  and {len(queue) - 3} more")
         if lines:
             lines[0] += f"   ({reason})"
         self.update(Content("\n".join(lines)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
@@ -68,7 +69,7 @@ def _shorten(text: str) -> str:
     return f"{head}\n\n… {form.count(hidden)} characters are not drawn (/copy prompt has them) …\n\n{tail}"
 
 
-class TurnsPane(DataTable[Content]):
+class TurnsPane(DataTable[Text]):
     """One row per turn. Enter goes to it, f forks there, left and right turn its versions."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -95,11 +96,11 @@ class TurnsPane(DataTable[Content]):
             self._shown = {}
         for key, cells in rows.items():
             if key not in self._shown:
-                self.add_row(*(Content(cell) for cell in cells), key=key)
+                self.add_row(*(Text(cell) for cell in cells), key=key)
                 continue
             for column, old, new in zip(self.COLUMNS, self._shown[key], cells, strict=True):
                 if old != new:
-                    self.update_cell(key, column, Content(new), update_width=True)
+                    self.update_cell(key, column, Text(new), update_width=True)
         self._shown = rows
 
     def action_at_turn(self, action: str, argument: str = "") -> None:
