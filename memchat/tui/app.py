@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import sys
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -80,7 +80,7 @@ def run(settings: Settings, session: str | None = None, command: Sequence[str] |
     Raises:
         MemchatError: there is no terminal, or the engine cannot be started.
     """
-    if not (sys.__stdin__ and sys.__stdin__.isatty() and sys.__stderr__ and sys.__stderr__.isatty()):
+    if not (os.isatty(0) and (os.isatty(2) or os.isatty(1))):
         raise MemchatError("memchat needs a terminal", "Use: memchat chat --plain, or: memchat ask TEXT")
     client = EngineClient(engine_log(), command)
     try:

@@ -45,11 +45,9 @@ def tail(path: Path, lines: int) -> list[str]:
 def guard_stderr(path: Path) -> Iterator[None]:
     """Send file descriptor 2 to a log while the interface, which draws on ``sys.__stderr__``, keeps the terminal."""
     saved, original = sys.__stderr__, sys.stderr
-    if saved is None:
-        yield
-        return
-    saved.flush()
-    terminal = os.dup(2)
+    if saved is not None:
+        saved.flush()
+    former, terminal = os.dup(2), os.dup(2 if os.isatty(2) else 1)
     with open_log(path) as log, os.fdopen(terminal, "w", encoding="utf-8", errors="replace") as screen:
         os.dup2(log.fileno(), 2)
         sys.__stderr__ = screen  # type: ignore[misc]
@@ -58,4 +56,5 @@ def guard_stderr(path: Path) -> Iterator[None]:
         finally:
             sys.__stderr__, sys.stderr = saved, original  # type: ignore[misc]
             screen.flush()
-            os.dup2(terminal, 2)
+            os.dup2(former, 2)
+            os.close(former)

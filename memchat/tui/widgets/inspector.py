@@ -36,6 +36,11 @@ class Inspector(Vertical):
     async def on_mount(self) -> None:
         await self.select(self.tab)
 
+    def on_resize(self) -> None:
+        """Gauges are as wide as the pane."""
+        if self._snapshot is not None:
+            self.call_after_refresh(self.show, self._snapshot)
+
     async def select(self, tab: str) -> None:
         """Show one tab; its widgets are made at the first visit."""
         self.tab = tab

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _SHOWN = 200_000
 """Characters of one message that are painted; the rest is counted."""
 _SHOWN_USER = 6000
+_READABLE = 112
+"""Longer lines are hard to read; wider terminals leave the rest empty."""
 
 
 class MessageView(Widget):
@@ -127,6 +129,7 @@ class MessageView(Widget):
             return self._lines
         if key != self._key:
             self._key, self._painted, self._painted_blocks = key, [], 0
+        width = min(width, _READABLE)
         body = self._user_text(painter, width) if self.entry.role == "user" else self._reply(painter, width)
         lines = [self._head(painter, width), *body, *self._foot(painter, width)]
         self._lines = lines
@@ -182,8 +185,9 @@ class MessageView(Widget):
             strips = painter.open_fence(code, width)
         else:
             strips = painter.markdown(blocks.tail, width)
-            if strips[-1].cell_length < width:
-                strips[-1] = Strip([*strips[-1], cursor])
+            last = strips[-1].crop(0, Strip([Segment(strips[-1].text.rstrip())]).cell_length)
+            if last.cell_length < width:
+                strips[-1] = Strip([*last, cursor])
         return [*([Strip([])] if gap else []), *strips]
 
     def _foot(self, painter: Painter, width: int) -> list[Strip]:

@@ -12,7 +12,7 @@ from textual.widgets import DataTable, Static
 
 from memchat.tui import guard
 from memchat.tui import text as form
-from memchat.tui.entries import number
+from memchat.tui.entries import Entry, number
 from memchat.tui.inspectors.base import MUTED, Snapshot, figures
 
 _TEXT_SHOWN = 40_000
@@ -77,7 +77,8 @@ class TurnsPane(DataTable[Text]):
         Binding("left", "at_turn('message.version', '-1')", "Version", show=False),
         Binding("right", "at_turn('message.version', '+1')", "Version", show=False),
     ]
-    COLUMNS = ("turn", "who", "in", "out", "tok/s", "ttft", "ver", "text")
+    COLUMNS = ("turn", "who", "tokens", "tok/s", "ttft", "ver", "text")
+    RIGHT = frozenset({"turn", "tokens", "tok/s", "ttft"})
 
     def __init__(self) -> None:
         super().__init__(id="turns", cursor_type="row", zebra_stripes=True)
@@ -96,12 +97,15 @@ class TurnsPane(DataTable[Text]):
             self._shown = {}
         for key, cells in rows.items():
             if key not in self._shown:
-                self.add_row(*(Text(cell) for cell in cells), key=key)
+                self.add_row(*map(self._cell, self.COLUMNS, cells), key=key)
                 continue
             for column, old, new in zip(self.COLUMNS, self._shown[key], cells, strict=True):
                 if old != new:
-                    self.update_cell(key, column, Text(new), update_width=True)
+                    self.update_cell(key, column, self._cell(column, new), update_width=True)
         self._shown = rows
+
+    def _cell(self, column: str, text: str) -> Text:
+        return Text(text, justify="right" if column in self.RIGHT else "left")
 
     def action_at_turn(self, action: str, argument: str = "") -> None:
         """Do something with the turn under the cursor."""
@@ -116,17 +120,17 @@ class TurnsPane(DataTable[Text]):
         return int(key) if key else None
 
 
-def _turn_cells(entry: Any) -> tuple[str, ...]:
+def _turn_cells(entry: Entry) -> tuple[str, ...]:
     stats = entry.stats
+    given, made = number(stats.get("prompt_tokens")), number(stats.get("new_tokens"))
     speed, ttft = number(stats.get("tokens_per_s")), number(stats.get("ttft_ms"))
     reply = entry.role != "user"
     return (
-        f"{entry.turn:>4}",
+        str(entry.turn),
         {"user": "you", "assistant": "bot"}.get(entry.role, entry.role),
-        f"{form.count(number(stats.get('prompt_tokens'))):>5}" if reply else "",
-        f"{form.count(number(stats.get('new_tokens'))):>5}" if reply else "",
-        (f"{speed:6.1f}" if speed is not None else f"{form.DASH:>6}") if reply else "",
-        f"{form.seconds(ttft):>7}" if reply else "",
+        f"{form.count(given)}→{form.count(made)}" if reply else "",
+        (f"{speed:.1f}" if speed is not None else form.DASH) if reply else "",
+        form.seconds(ttft) if reply else "",
         f"{entry.version}/{entry.versions}" if entry.versions > 1 else "",
         form.line(entry.text, 60),
     )
