@@ -52,6 +52,11 @@ def store_path() -> Path:
     return data_dir() / "memchat.db"
 
 
+def models_dir() -> Path:
+    """Where downloaded and self-made models are: ``<name>`` or ``<owner>/<name>``."""
+    return data_dir() / "models"
+
+
 def config_path() -> Path:
     return config_dir() / "config.toml"
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from memchat import paths
 from memchat.config import EngineSettings
 from memchat.engine import hub, spec
 from memchat.errors import MemchatError, UsageError
@@ -54,7 +55,7 @@ def same(folder: Path, files: dict[str, bytes]) -> bool:
 def test_download_takes_what_is_needed_and_reports_every_byte(served: FakeHub, files: dict[str, bytes]) -> None:
     steps: list[tuple[int, int]] = []
     folder = hub.download(MODEL, lambda done, total: steps.append((done, total)))
-    assert folder == spec.models_dir() / MODEL
+    assert folder == paths.models_dir() / MODEL
     needed = {"config.json", "generation_config.json", WEIGHTS, "tokenizer.json", "tokenizer_config.json"}
     assert {path.name for path in folder.iterdir()} == needed | {"chat_template.jinja"}
     assert same(folder, files)
@@ -63,7 +64,7 @@ def test_download_takes_what_is_needed_and_reports_every_byte(served: FakeHub, f
     assert steps[-1] == (total, total)
     assert [done for done, _ in steps] == sorted(done for done, _ in steps)
     assert len(steps) > 50
-    assert not [*(spec.models_dir() / ".partial").iterdir()]
+    assert not [*(paths.models_dir() / ".partial").iterdir()]
 
 
 def test_a_downloaded_model_loads_without_network(served: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +133,7 @@ def test_an_interrupted_download_is_resumed_by_the_next_one(served: FakeHub, fil
 
 def arrived() -> int:
     """Bytes of the weights that an unfinished download has on the disk."""
-    return sum(path.stat().st_size for path in (spec.models_dir() / ".partial").rglob(f"{WEIGHTS}.part"))
+    return sum(path.stat().st_size for path in (paths.models_dir() / ".partial").rglob(f"{WEIGHTS}.part"))
 
 
 def test_a_killed_process_loses_nothing(served: FakeHub, files: dict[str, bytes]) -> None:
@@ -237,7 +238,7 @@ def test_pickled_and_gguf_weights_are_refused(served: FakeHub, files: dict[str, 
 def test_two_downloads_of_one_model_do_not_meet(served: FakeHub) -> None:
     from filelock import FileLock
 
-    folder = spec.models_dir() / ".partial"
+    folder = paths.models_dir() / ".partial"
     folder.mkdir(parents=True)
     with (
         FileLock(folder / f"tiny--llama@{COMMIT[:12]}.lock"),

@@ -38,7 +38,7 @@ def speed(
     if startup:
         _startup(repeats, as_json)
         return
-    from memchat.cli.chat import settings_from
+    from memchat.cli.options import settings_from
     from memchat.evals.speed import measure
 
     wanted = settings_from(None, None, settings)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from memchat.cli import adapters, chat, data, doctor, evaluate, models, sessions, train
+from memchat.cli import adapters, chat, data, doctor, evaluate, models, options, sessions, train
 
 app = typer.Typer(
     name="memchat",
@@ -38,10 +38,10 @@ def _version(value: bool) -> None:
 @app.callback()
 def memchat(
     ctx: typer.Context,
-    model: chat.ModelOption = None,
-    memory: chat.MemoryOption = None,
-    session: chat.SessionOption = None,
-    settings: chat.SetOption = None,
+    model: options.ModelOption = None,
+    memory: options.MemoryOption = None,
+    session: options.SessionOption = None,
+    settings: options.SetOption = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback when something fails.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
@@ -50,11 +50,4 @@ def memchat(
     """Without a command: the terminal interface."""
     if ctx.invoked_subcommand is not None:
         return
-    raise typer.Exit(open_tui(chat.settings_from(model, memory, settings), session))
-
-
-def open_tui(settings: Any, session: str | None) -> int:
-    """Run the terminal interface; its exit code."""
-    from memchat.tui.app import run
-
-    return run(settings, session)
+    raise typer.Exit(options.open_tui(options.settings_from(model, memory, settings), session))

@@ -12,7 +12,6 @@ from typing import Any
 from rich.filesize import decimal as size_text
 
 from memchat import paths
-from memchat.engine.spec import models_dir
 from memchat.engine.weights import INDEX, SINGLE
 from memchat.errors import MemchatError, unknown
 
@@ -101,7 +100,7 @@ def installed() -> list[Installed]:
     if (paths.starter_dir() / "config.json").is_file():
         found.append(Installed("starter", paths.starter_dir(), _size(paths.starter_dir()), "starter"))
     for folder in _own_folders():
-        name = folder.relative_to(models_dir()).as_posix()
+        name = folder.relative_to(paths.models_dir()).as_posix()
         found.append(Installed(name, folder, _size(folder), "memchat"))
     have = {model.id for model in found}
     return found + [model for model in _cached() if model.id not in have]
@@ -109,7 +108,7 @@ def installed() -> list[Installed]:
 
 def unfinished() -> list[Installed]:
     """Downloads that have stopped; downloading the model again goes on with them."""
-    folders = sorted(path for path in (models_dir() / ".partial").glob("*@*") if path.is_dir())
+    folders = sorted(path for path in (paths.models_dir() / ".partial").glob("*@*") if path.is_dir())
     return [
         Installed(path.name.rpartition("@")[0].replace("--", "/", 1), path, _size(path), "unfinished")
         for path in folders
@@ -157,7 +156,11 @@ def remove(model_id: str) -> int:
         if model.source == "huggingface":
             return _remove_cached(model_id)
         shutil.rmtree(model.path)
-        if model.source == "memchat" and model.path.parent != models_dir() and not any(model.path.parent.iterdir()):
+        if (
+            model.source == "memchat"
+            and model.path.parent != paths.models_dir()
+            and not any(model.path.parent.iterdir())
+        ):
             model.path.parent.rmdir()
     except OSError as error:
         raise MemchatError(f"cannot delete {model.path}: {error.strerror}", "Check its permissions.") from error
@@ -183,8 +186,8 @@ def _reason(entry: Entry, fits: bool, quantize: str, needed: int, free: int, rat
 def _own_folders() -> Iterator[Path]:
     """``<name>`` and ``<owner>/<name>`` below our models folder; unfinished downloads stand in ``.partial``."""
     for pattern in ("*/config.json", "*/*/config.json"):
-        for config in sorted(models_dir().glob(pattern)):
-            if ".partial" not in config.relative_to(models_dir()).parts:
+        for config in sorted(paths.models_dir().glob(pattern)):
+            if ".partial" not in config.relative_to(paths.models_dir()).parts:
                 yield config.parent
 
 

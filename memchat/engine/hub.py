@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from rich.filesize import decimal as size_text
 
-from memchat.engine.spec import models_dir, near
+from memchat import paths
+from memchat.engine.spec import near
 from memchat.engine.weights import INDEX, SINGLE
 from memchat.errors import MemchatError, UsageError
 
@@ -49,7 +50,7 @@ _TOKENIZER_PARTS = (
 
 def local_path(model_id: str) -> Path | None:
     """The folder of a hub model that is complete on this machine: ours, or the Hugging Face cache's; or None."""
-    ours = models_dir() / model_id
+    ours = paths.models_dir() / model_id
     if (ours / "config.json").is_file():
         return ours
     from huggingface_hub import try_to_load_from_cache
@@ -80,12 +81,12 @@ def download(model_id: str, progress: Callable[[int, int], None] | None = None) 
         MemchatError: offline, not found, private or gated, no safetensors, disk full, damaged on the way, or another
             process is downloading the same model.
     """
-    final = models_dir() / model_id
+    final = paths.models_dir() / model_id
     with _explained(model_id):
         if (final / "config.json").is_file():
             return final
         revision, files = _listing(model_id)
-        partial = models_dir() / ".partial" / f"{model_id.replace('/', '--')}@{revision[:12]}"
+        partial = paths.models_dir() / ".partial" / f"{model_id.replace('/', '--')}@{revision[:12]}"
         partial.mkdir(parents=True, exist_ok=True)
         with _locked(model_id, partial):
             if (final / "config.json").is_file():  # another process has finished it while we listed
@@ -108,7 +109,7 @@ def _fetch_all(
     if missing + _SPARE > free:
         raise MemchatError(
             f"{model_id} needs {size_text(missing + _SPARE)} of disk space, and {size_text(free)} are free"
-            f" in {models_dir()}",
+            f" in {paths.models_dir()}",
             "Free some space ('memchat models remove'), or set MEMCHAT_HOME to a folder on another disk.",
         )
     progress(total - missing, total)
@@ -293,7 +294,7 @@ def _explain(model_id: str, error: Exception) -> MemchatError | None:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return MemchatError("the disk is full", "Free some space and run the download again; it goes on.")
     if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return MemchatError(f"cannot write to {models_dir()}", "Check its permissions, or set MEMCHAT_HOME.")
+        return MemchatError(f"cannot write to {paths.models_dir()}", "Check its permissions, or set MEMCHAT_HOME.")
     return None
 
 

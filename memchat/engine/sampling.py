@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from transformers import (
@@ -44,8 +45,9 @@ class Sampler:
             kept[:, self._allowed] = logits[:, self._allowed]
             logits = kept
         if self._processors:
-            seen = torch.tensor([list(tokens)] if self._penalised else [[]], device=logits.device)
-            logits = self._processors(seen.long(), logits.float())
+            seen: Any = torch.tensor([list(tokens)] if self._penalised else [[]], device=logits.device).long()
+            scores: Any = logits.float()
+            logits = self._processors(seen, scores)
         if self._greedy:
             return int(logits.argmax(-1))
         return int(torch.multinomial(logits.float().softmax(-1), 1, generator=self._generator))

@@ -39,13 +39,8 @@ class ModelSpec:
         return last.replace(":", "-")
 
 
-def models_dir() -> Path:
-    """Where downloaded and self-made models are: ``<name>`` or ``<owner>/<name>``."""
-    return paths.data_dir() / "models"
-
-
 def resolve(model: str) -> ModelSpec:
-    """What ``model`` names: ``starter``, ``shape:<name>``, a folder, a model in ``models_dir()``, or a hub id.
+    """What ``model`` names: ``starter``, ``shape:<name>``, a folder, a model in ``paths.models_dir()``, or a hub id.
 
     Raises:
         UsageError: nothing that exists or could exist; the remedy names the nearest model.
@@ -67,8 +62,8 @@ def resolve(model: str) -> ModelSpec:
         raise UsageError(f"there is no model folder {model}", "Check the path.")
     if _HUB_ID.fullmatch(model) and ".." not in model and "--" not in model:
         return ModelSpec(model, "hub")
-    if model and (models_dir() / model / "config.json").is_file():
-        return ModelSpec(model, "folder", models_dir() / model)
+    if model and (paths.models_dir() / model / "config.json").is_file():
+        return ModelSpec(model, "folder", paths.models_dir() / model)
     raise _unknown(model)
 
 
@@ -79,8 +74,10 @@ def near(model: str) -> str | None:
     from memchat.engine.catalog import RECOMMENDED
 
     known = ["starter", *(f"shape:{name}" for name in SHAPES), *(entry.id for entry in RECOMMENDED)]
-    if models_dir().is_dir():
-        known += [p.parent.relative_to(models_dir()).as_posix() for p in models_dir().glob("**/config.json")]
+    if paths.models_dir().is_dir():
+        known += [
+            p.parent.relative_to(paths.models_dir()).as_posix() for p in paths.models_dir().glob("**/config.json")
+        ]
     # Later names win: a real model stands before the shape of the same name.
     spellings = {part.lower(): full for full in known for part in (full, re.split("[/:]", full)[-1])}
     matches = get_close_matches(model.lower(), spellings, n=1)
