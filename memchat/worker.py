@@ -23,6 +23,9 @@ from memchat.protocol import VERSION, Event, Failed, Finished, Hello, Items, Ope
 
 log = logging.getLogger(__name__)
 
+NICE = 5
+"""On a machine whose cores all compute, keys are still echoed at once: the interface goes first."""
+
 EngineLoader = Callable[[Settings, Callable[[str, float, float], None]], Any]
 
 
@@ -266,6 +269,8 @@ def _protocol_pipe() -> IO[bytes]:
 def main(loader: EngineLoader = load_engine) -> int:
     """Serve stdin and stdout. The terminal's Ctrl-C is the front end's business."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(os, "nice"):
+        os.nice(NICE)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     pipe = _protocol_pipe()
     worker = Worker(lambda line: _send(pipe, line), loader)
