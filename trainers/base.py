@@ -49,6 +49,8 @@ class BaseConfig:
     batch_tokens: int = 4096  # padded tokens in a batch
     short_share: float = 0.2  # share of the run with short chats only
     longest: int = 1750  # characters of the longest chats that are trained often, about 700 tokens
+    doubt_from: float = 0.8  # share of the run after which questions about things never told are frequent,
+    doubt: float = 0.4  # and how frequent: learnt before recall, "I do not know" would be the answer to everything
     muon_lr: float = 0.02
     adamw_lr: float = 3e-3
     weight_decay: float = 0.1
@@ -93,8 +95,10 @@ class ChatBatches:
     def __getitem__(self, index: int) -> Batch:
         rng = Random(f"chats {self.config.loop.seed} {index}")
         size, chats, made = self.size(index, rng), [], 0
+        late = index >= self.config.doubt_from * self.total
+        unknown = self.config.doubt if late else 0.12
         while made < 2 * self.config.batch_tokens:
-            chats.append(self.encode(rng, size))
+            chats.append(self.encode(rng, size, unknown))
             made += len(chats[-1][0])
         rows = self.fit(sorted(chats, key=lambda chat: len(chat[0])), rng)
         longest = len(rows[-1][0])
@@ -111,9 +115,9 @@ class ChatBatches:
         room = max(1, self.config.batch_tokens // len(chats[end - 1][0]))
         return chats[max(0, end - room) : end]
 
-    def encode(self, rng: Random, size: int) -> Row:
+    def encode(self, rng: Random, size: int, unknown: float = 0.12) -> Row:
         """Token ids of one chat and the weight of predicting each of them."""
-        lines = dialogue("train", rng, size).lines
+        lines = dialogue("train", rng, size, unknown).lines
         ids, weights = [self.tokenizer.bos_token_id], [0.0]
         parts = encode_lines(self.tokenizer, ((line.role, line.text) for line in lines))
         for line, part in zip(lines, parts, strict=True):
@@ -209,6 +213,8 @@ def save(model: Any, tokenizer: Any, out: Path) -> None:
     """A standard transformers folder with bf16 weights."""
     model.to("cpu", torch.bfloat16).save_pretrained(out)
     tokenizer.save_pretrained(out)
+    for path in out.glob("*.safetensors"):
+        path.chmod(0o644)  # the writer makes them private, which an installed model must not be
 
 
 def final_scores(out: Path, tokenizer: Any, config: BaseConfig) -> dict[str, Any]:

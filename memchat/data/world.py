@@ -206,13 +206,13 @@ class _Chat(Pen):
             if self.used + pending * 75 > self.size:
                 return
 
-    def ask_phase(self) -> None:
-        """Every fact that was not asked for yet, in any order, with questions about things never told."""
+    def ask_phase(self, unknown: float) -> None:
+        """Every fact that was not asked for yet, in any order, with questions about things never told in between."""
         rng = self.rng
         left = [fact for fact in self.facts.values() if not fact.asked]
         rng.shuffle(left)
         for fact in left:
-            if rng.random() < 0.12:
+            if rng.random() < unknown:
                 self.ask_unknown()
             if rng.random() < 0.06:
                 self.small_talk()
@@ -223,11 +223,14 @@ class _Chat(Pen):
             self.exchange(talk.GOODBYES)
 
 
-def dialogue(split: str, rng: Random, size: int = 900) -> Dialogue:
-    """One chat of roughly `size` characters in which every fact told is asked for at least once."""
+def dialogue(split: str, rng: Random, size: int = 900, unknown: float = 0.12) -> Dialogue:
+    """One chat of roughly `size` characters in which every fact told is asked for at least once.
+
+    `unknown` is how often such a question is preceded by one about something that was never told.
+    """
     chat = _Chat(split, rng, size)
     chat.open()
     chat.tell_phase()
     ask_from = len(chat.lines)
-    chat.ask_phase()
+    chat.ask_phase(unknown)
     return Dialogue(chat.lines, chat.asked, ask_from)
