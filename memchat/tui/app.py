@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -82,6 +83,7 @@ def run(settings: Settings, session: str | None = None, command: Sequence[str] |
     """
     if not (os.isatty(0) and (os.isatty(2) or os.isatty(1))):
         raise MemchatError("memchat needs a terminal", "Use: memchat chat --plain, or: memchat ask TEXT")
+    gc.disable()  # collections in the first half second only find what is still needed
     client = EngineClient(engine_log(), command)
     try:
         client.start()
@@ -92,6 +94,7 @@ def run(settings: Settings, session: str | None = None, command: Sequence[str] |
         with guard_stderr(_ui_log()):
             app.run()
     finally:
+        gc.enable()
         client.reap()
     return app.return_code or 0
 

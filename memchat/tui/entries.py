@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from memchat.protocol import Items, Recalled
-from memchat.store.records import TurnRow
 from memchat.tui import text as form
+
+if TYPE_CHECKING:
+    from memchat.store.records import TurnRow
 
 STOPPED_WORDS = {
     "cancelled": "■ stopped by you",

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from memchat import paths
-from memchat.store.records import Hit, SessionRow, TurnRow
 
 if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
     from memchat.store import Store
+    from memchat.store.records import Hit, SessionRow, TurnRow
 
 T = TypeVar("T")
 
@@ -23,7 +24,7 @@ class Reader:
     """Asynchronous read access to sessions, turns and prompts."""
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="store-reader")
+        self._pool: ThreadPoolExecutor | None = None
         self._store: Store | None = None
 
     async def sessions(self, limit: int = 500) -> list[SessionRow]:
@@ -57,9 +58,14 @@ class Reader:
         return await self._run(lambda store: export_session(store, session, format), "")
 
     def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def _run(self, read: Callable[[Any], T], empty: T) -> T:
+        if self._pool is None:
+            from concurrent.futures import ThreadPoolExecutor
+
+            self._pool = ThreadPoolExecutor(1, thread_name_prefix="store-reader")
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._read, read, empty)
 
     def _read(self, read: Callable[[Any], T], empty: T) -> T:

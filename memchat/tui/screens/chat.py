@@ -34,8 +34,6 @@ TINY = "memchat needs a terminal of at least 40 x 10"
 class ChatScreen(Writing, Modelling, PanelHost, Screen[None]):
     """One conversation, the input below it, the inspector beside it."""
 
-    HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (40, "-narrow"), (80, "-medium"), (100, "-wide")]
-    VERTICAL_BREAKPOINTS = [(0, "-flat"), (10, "-tall")]
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
             Binding(key, f"act('{action.id}')", action.title, show=False, priority=True)
@@ -108,7 +106,7 @@ class ChatScreen(Writing, Modelling, PanelHost, Screen[None]):
         if self.link.settings.ui.inspector and self.app.size.width >= 100:
             await self.toggle_panel()
         self.set_interval(0.5, self._tick)
-        gc.collect()
+        gc.enable()
         gc.freeze()
 
     async def _restore(self) -> None:

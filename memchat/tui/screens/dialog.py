@@ -33,6 +33,7 @@ class Dialog(ModalScreen[Any]):
         Binding("escape", "leave", "Back", show=False, priority=True),
         Binding("ctrl+c", "leave", "Back", show=False, priority=True),
     ]
+    CSS_PATH = "dialog.tcss"
     heading = ""
     hint = "Esc back"
 

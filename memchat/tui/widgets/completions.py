@@ -105,10 +105,10 @@ class Completions(Widget):
 
     def _changed(self) -> None:
         rows = min(_ROWS, len(self.candidates))
-        self.display = bool(rows)
-        if rows:
+        if rows or self.display:
+            self.display = bool(rows)
             self.styles.height = rows
-        self.refresh(layout=True)
+            self.refresh()
 
     def _find(self, text: str) -> list[Candidate]:
         if not text.startswith("/") or text.startswith("//") or "\n" in text:

@@ -20,6 +20,22 @@ TABS = ("Memory", "Prompt", "Turns", "Engine")
 class Inspector(Vertical):
     """Four tabs over one snapshot."""
 
+    DEFAULT_CSS = """
+    Inspector { width: 45%; max-width: 76; height: 1fr; border-left: vkey $panel-lighten-1;
+        background: $background; padding: 0 1; }
+    #tabs { height: 2; padding: 0 0 1 0; }
+    #pane { height: 1fr; }
+    #pane VerticalScroll { scrollbar-size-vertical: 1; }
+    #gauge, #sizes, #segments, #facts { height: auto; }
+    #rendered { height: auto; margin: 1 0 0 0; padding: 0 1; background: $surface; }
+    #log { height: auto; margin: 1 0 0 0; }
+    #held { height: 1fr; min-height: 4; border: none; background: $background; padding: 0; scrollbar-size-vertical: 1;
+        text-wrap: nowrap; text-overflow: ellipsis; }
+    #memory { layout: vertical; overflow: hidden; }
+    #legend { height: 1; }
+    #turns { height: 1fr; background: $background; scrollbar-size-vertical: 1; scrollbar-size-horizontal: 1; }
+    """
+
     def __init__(self) -> None:
         super().__init__(id="inspector")
         self.tab = TABS[0]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.segment import Segment
 from rich.style import Style
-from textual.geometry import Offset, Size
+from textual.geometry import Offset, Region, Size
 from textual.selection import Selection
 from textual.strip import Strip
 from textual.widget import Widget
@@ -41,13 +41,23 @@ class MessageView(Widget):
         self._sealed = False
         self._key: tuple[int, int] = (-1, -1)
         self._lines: list[Strip] | None = None
+        self._drawn: dict[int, Strip] = {}
+        self._top: Strip | None = None
         if not entry.live:
             self._seal()
 
     def flush(self) -> None:
-        """Show the text as it is now."""
-        self._lines = None
-        self.refresh(layout=True)
+        """Show the text as it is now. Only lines that changed are drawn, and layout runs only for more lines."""
+        before, self._lines = self._lines, None
+        width = self.size.width
+        if before is None or not width:
+            self.refresh(layout=True)
+            return
+        after = self._paint(width)
+        same = next((y for y, (a, b) in enumerate(zip(before, after, strict=False)) if a is not b), len(before))
+        self._drawn = {y: line for y, line in self._drawn.items() if y < same}
+        changed = Region(0, same, width, max(1, len(after) - same))
+        self.refresh(changed, layout=len(after) != len(before))
 
     def settle(self) -> None:
         """The entry changed: a reply ended, a version or a mark is different. Paint it anew."""
@@ -74,21 +84,25 @@ class MessageView(Widget):
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
-        self._lines = None
+        self._drawn.clear()
 
     def render_line(self, y: int) -> Strip:
         """One painted line, with the places that a mouse selection refers to."""
         width = self.size.width
         lines = self._paint(width)
-        style = self.rich_style
+        selection = self.text_selection
+        if selection is None and (drawn := self._drawn.get(y)) is not None and drawn.cell_length == width:
+            return drawn
+        style = self.visual_style.rich_style
         if y >= len(lines):
             return Strip.blank(width, style)
         strip = lines[y]
-        selection = self.text_selection
         if selection is not None and (span := selection.get_span(y)) is not None:
             strip = self._selected(strip, *span)
-        strip = strip.adjust_cell_length(width, style).apply_style(style)
-        return strip.apply_offsets(0, y)
+        strip = strip.adjust_cell_length(width, style).apply_style(style).apply_offsets(0, y)
+        if selection is None:
+            self._drawn[y] = strip
+        return strip
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
         """The selected text; lines as they are painted."""
@@ -129,9 +143,13 @@ class MessageView(Widget):
             return self._lines
         if key != self._key:
             self._key, self._painted, self._painted_blocks = key, [], 0
+            self._drawn.clear()
         width = min(width, _READABLE)
         body = self._user_text(painter, width) if self.entry.role == "user" else self._reply(painter, width)
-        lines = [self._head(painter, width), *body, *self._foot(painter, width)]
+        head = self._head(painter, width)
+        if self._top is None or head != self._top:
+            self._top = head
+        lines = [self._top, *body, *self._foot(painter, width)]
         self._lines = lines
         return lines
 

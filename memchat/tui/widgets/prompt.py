@@ -109,6 +109,15 @@ class Prompt(TextArea):
             self.scroll_cursor_visible()
         else:
             await super()._on_key(event)
+            self._draw_now()
+
+    def _draw_now(self) -> None:
+        """Echo a key at once: the next frame may be 8 ms away, and busy with a reply that streams."""
+        screen = self.screen
+        if screen.is_current and not screen._layout_required and not self.app._batch_count:
+            screen._dirty_widgets.add(self)
+            screen._compositor.update_widgets(screen._dirty_widgets)
+            screen._compositor_refresh()
 
     def submit(self) -> None:
         """Send what is written, unless it is nothing."""
