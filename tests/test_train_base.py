@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from memchat.data.pen import Asked
 from memchat.data.world import dialogue
 from memchat.errors import MemchatError, UsageError
+from memchat.paths import starter_dir
 from trainers import base
 from trainers.loop import train
 from trainers.optim import muon_and_adamw
@@ -122,6 +123,15 @@ def test_chats_grow_longer(tokenizer):
     assert longest(range(2500, 3200)) > config.longest
 
 
+def test_questions_about_things_never_told_come_late():
+    def share(unknown: float) -> float:
+        chats = [dialogue("train", Random(number), 600, unknown) for number in range(60)]
+        kinds = [asked.kind for chat in chats for asked in chat.asked]
+        return kinds.count("abstain") / len(kinds)
+
+    assert share(0.4) > 1.5 * share(0.12)
+
+
 def test_golden_losses(tmp_path, tokenizer):
     config = tiny()
     model = base.build_model(config, tokenizer)
@@ -191,3 +201,49 @@ def test_wrong_usage_is_said_in_one_line(tmp_path):
     assert isinstance(command("--set", "heads=5").exception, UsageError)
     assert isinstance(command("--config", str(tmp_path / "none.toml")).exception, UsageError)
     assert command("--steps", "0").exit_code == 2
+
+
+NAMES = ("Biscuit", "Rover", "Quetzalcoatl", "Xanthippe", "Mr. Wobbles", "Bartholomew", "Zyxwv", "Tchaikovsky")
+
+
+@pytest.fixture(scope="module")
+def starter():
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = starter_dir()
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32), AutoTokenizer.from_pretrained(folder)
+
+
+def talk_to(starter, *said: str, system: str | None = None) -> str:
+    """The last reply of a conversation in which the user says `said`."""
+    model, tokenizer = starter
+    messages = [] if system is None else [{"role": "system", "content": system}]
+    for text in said:
+        messages.append({"role": "user", "content": text})
+        prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
+        messages.append({"role": "assistant", "content": replies(model, tokenizer, [prompt])[0]})
+    return messages[-1]["content"]
+
+
+def test_the_shipped_starter_remembers_a_name(starter):
+    for system in (None, "", "You are a helpful assistant."):
+        told = ("My dog is called Biscuit.", "What is my dog called?")
+        assert talk_to(starter, *told, system=system) == "Your dog is called Biscuit."
+    assert "Biscuit" in talk_to(starter, "hi", "my dog is called Biscuit", "thanks", "whats my dogs name")
+
+
+def test_the_shipped_starter_copies_names_of_any_kind(starter):
+    asked = {name: talk_to(starter, f"My dog is called {name}.", "What is my dog called?") for name in NAMES}
+    assert all(name in reply for name, reply in asked.items()), asked
+
+
+def test_the_shipped_starter_is_the_recipes(starter, tokenizer):
+    """Its folder is complete, and its tokenizer speaks the recipe's template."""
+    model, shipped = starter
+    assert shipped.chat_template == tokenizer.chat_template
+    assert model.config.max_position_embeddings == shipped.model_max_length == base.BaseConfig().context
+    described = json.loads((starter_dir() / "run.json").read_text())
+    assert described["recipe"] == base.settings(base.preset("quick"))
+    assert read_log(starter_dir() / "training.jsonl")[-1]["step"] == described["loop"]["steps"]
+    assert sum(path.stat().st_size for path in starter_dir().iterdir()) < 16e6
+    assert (starter_dir() / "card.md").read_text().startswith("# memchat starter")
