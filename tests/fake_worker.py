@@ -108,7 +108,7 @@ class FakeWorker:
             if not gate or Path(gate).exists():
                 break
             self.emit(p.Progress("loading the model", step % 100, 100))
-            time.sleep(0.02)
+            time.sleep(0.05)
         if model == self.options.bad_model:
             raise MemchatError(f"there is no model {model!r} here", "Press F4 to choose another.")
         if memory not in [m["name"] for m in MODES]:
@@ -196,11 +196,11 @@ class FakeWorker:
         self.emit(p.Finished())
 
     def do_download(self, model: str) -> None:
-        for step in range(1, 21):
+        for step in range(1, 21 if model.endswith("tiny-chat") else 100_000):
             if self.request in self.cancelled:
                 self.emit(p.Finished("cancelled"))
                 return
-            self.emit(p.Progress("downloading", step * 5e7, 1e9, "bytes"))
+            self.emit(p.Progress("downloading", min(step * 5e6, 9e8), 1e9, "bytes"))
             time.sleep(0.02)
         self.emit(p.Finished())
 
@@ -233,6 +233,8 @@ class FakeWorker:
                 self.store.update_turn(turn.id, content=said)
                 os.kill(os.getpid(), 9)
             time.sleep(self.options.delay)
+        if self.request in self.cancelled:
+            reason = "cancelled"
         stats = p.Stats(40 + 10 * len(held), 30, len(said.split()), 310.0, 38.4, 12_288 * 120, 300_000_000, 0.41, 2048)
         status = "cancelled" if reason == "cancelled" else "complete"
         meta = {"model": self.model, "memory": self.mode, "stats": stats.__dict__}

@@ -88,7 +88,7 @@ def parse_slash(text: str) -> tuple[str, str] | None:
     """(command, arguments) when ``text`` is a command line, else None; ``//`` and paths are ordinary text."""
     if not text.startswith("/") or "\n" in text.strip():
         return None
-    name, _, args = text[1:].strip().partition(" ")
+    name, _, args = text[1:].rstrip().partition(" ")
     if not name or not (name.isalpha() or name == "?"):
         return None
     return name.lower(), args.strip()

@@ -83,6 +83,8 @@ def run(settings: Settings, session: str | None = None, command: Sequence[str] |
     """
     if not (os.isatty(0) and (os.isatty(2) or os.isatty(1))):
         raise MemchatError("memchat needs a terminal", "Use: memchat chat --plain, or: memchat ask TEXT")
+    for name in ("COLUMNS", "LINES"):  # a size that a shell exported once would outlive every resize
+        os.environ.pop(name, None)
     gc.disable()  # collections in the first half second only find what is still needed
     client = EngineClient(engine_log(), command)
     try:

@@ -299,7 +299,10 @@ class Commands(MessageCommands, SessionCommands):
         if known and not known[mode].get("available", True):
             raise MemchatError(str(known[mode].get("reason")), str(known[mode].get("remedy") or ""))
         self.view.conversation.check_free()
-        link.change_memory(mode, self._changed(f"memory mode {mode}"))
+        if link.session is None:  # nothing to rebuild: the next conversation begins in this mode
+            link.load(memory=mode)
+        else:
+            link.change_memory(mode, self._changed(f"memory mode {mode}"))
 
     async def do_model(self, arg: str) -> None:
         from memchat.tui.screens.pickers import ModelPicker, installed_models

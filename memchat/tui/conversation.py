@@ -47,6 +47,8 @@ class Conversation(Hearing):
         self._unsaved: str | None = None
         """What was sent and is not durable yet; it goes back to the input when it fails."""
         self._opening = False
+        self._making = False
+        """A session is being made for what is written here."""
         self._events: asyncio.Queue[tuple[Call | None, Event]] = asyncio.Queue()
 
     @property
@@ -135,13 +137,14 @@ class Conversation(Hearing):
 
     def open(self, session: str | None) -> Call:
         """Open a session, or make one; its draft and its messages follow with ``opened``."""
-        self._opening = True
+        self._opening, self._making = True, session is None
         return self.link.open(session, self._hear("open"))
 
     async def start_new(self) -> None:
         """An empty conversation; it gets its place in the store with the first message."""
         self.check_free()
         self.view.keep_draft()
+        self.view.prompt.put("")
         self.link.session, self.link.session_name = None, ""
         self.entries = []
         self.recalled = self.stats = self.items = self.prompt = None

@@ -65,10 +65,14 @@ class Hearing:
             wanted.turn = event.turn
         if event.role == "user":
             self._unsaved = None
+            self.view.keep_draft()
         self._mark_cut()
 
     async def _on_opened(self: Any, _call: Call | None, event: Opened) -> None:
         self._opening = False
+        if self._making:
+            self._making = False
+            self.view.drop_draft()
         if event.notice:
             self.view.say(event.notice)
         if not self.busy:

@@ -105,7 +105,7 @@ class ChatScreen(Writing, Modelling, PanelHost, Screen[None]):
         self.load_draft()
         if self.link.settings.ui.inspector and self.app.size.width >= 100:
             await self.toggle_panel()
-        self.set_interval(0.5, self._tick)
+        self.set_interval(0.25, self._tick)
         gc.enable()
         gc.freeze()
 
@@ -258,9 +258,16 @@ class ChatScreen(Writing, Modelling, PanelHost, Screen[None]):
     def on_descendant_focus(self, _event: events.DescendantFocus) -> None:
         self.query_one("#footer").refresh()
 
+    def on_resize(self) -> None:
+        """A terminal that was too small has taken the focus away."""
+        if self.focused is None:
+            self.call_after_refresh(self.prompt.focus)
+        self.fit_panel()
+
     def _engine_changed(self, what: str) -> None:
         self.conversation.engine_changed(what)
-        self.refresh_bars()
+        if what != "progress" or self.progress_line.display != (self.link.progress is not None):
+            self.refresh_bars()
 
     def _tick(self) -> None:
         if self.conversation.busy or self.link.progress is not None:

@@ -21,7 +21,8 @@ class PanelHost:
     conversation: Conversation
     inspector: Inspector | None = None
     _panel_timer: Timer | None = None
-    _asked_for: tuple[str, str] = ("", "")
+    _was_wide = True
+    _hidden_by_size = False
 
     async def toggle_panel(self: Any) -> None:
         """Show or hide the inspector."""
@@ -62,6 +63,18 @@ class PanelHost:
         self.toggle_class("-zoomed")
         if self.has_class("-zoomed"):
             self.inspector.focus_inside()
+
+    def fit_panel(self: Any) -> None:
+        """A panel that stood beside the chat does not suddenly cover it when the terminal shrinks, and comes back."""
+        wide = self.size.width >= 100
+        if self.inspector is not None and wide != self._was_wide:
+            if not wide:
+                self._hidden_by_size = self.inspector.display
+                self.inspector.display = False
+            elif self._hidden_by_size:
+                self.inspector.display = True
+                self.inspect()
+        self._was_wide = wide
 
     def close_drawer(self: Any) -> bool:
         """Hide the inspector where it covers the chat; False when it does not."""

@@ -27,6 +27,11 @@ class Writing:
             unsent = self.conversation.unsent()
             drafts.save(self.link.session, "\n".join([*unsent, self.prompt.full_text()]))
 
+    def drop_draft(self: Any) -> None:
+        """A conversation has its place in the store: what was written before it had one is its own now."""
+        drafts.save(drafts.NEW, "")
+        self.keep_draft()
+
     def load_draft(self: Any) -> None:
         """What was written in this conversation and not sent."""
         if not self.prompt.text and not self.conversation.unsent() and (text := drafts.load(self.link.session)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from textual.containers import Vertical
@@ -42,6 +43,7 @@ class Inspector(Vertical):
         self._panes: dict[str, Any] = {}
         self._mode = ""
         self._snapshot: Snapshot | None = None
+        self._changing = asyncio.Lock()
 
     def compose(self) -> Any:
         tabs = Static("", id="tabs", markup=False)
@@ -60,7 +62,8 @@ class Inspector(Vertical):
     async def select(self, tab: str) -> None:
         """Show one tab; its widgets are made at the first visit."""
         self.tab = tab
-        await self._pane(tab)
+        async with self._changing:
+            await self._pane(tab)
         for name, pane in self._panes.items():
             pane.display = name == tab
         self._draw_tabs()
@@ -74,13 +77,14 @@ class Inspector(Vertical):
     async def show(self, snapshot: Snapshot) -> None:
         """Draw the state in the visible tab."""
         self._snapshot = snapshot
-        if self.tab == "Memory" and snapshot.mode != self._mode:
-            old = self._panes.pop("Memory", None)
-            if old is not None:
-                await old.remove()
-        pane = await self._pane(self.tab)
-        if pane.is_attached:
-            pane.show(snapshot)
+        async with self._changing:
+            if self.tab == "Memory" and snapshot.mode != self._mode:
+                old = self._panes.pop("Memory", None)
+                if old is not None:
+                    await old.remove()
+            pane = await self._pane(self.tab)
+            if pane.is_attached:
+                pane.show(snapshot)
 
     def focus_inside(self) -> None:
         """Put the focus on what can be moved through in this tab."""
