@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 # Two workers on two cores; one thread each, because torch's threads get in each other's way.
 TEST_ARGS ?= -n 2 --dist loadfile
 
-.PHONY: setup chat test lint help
+.PHONY: setup chat test lint screenshots help
 
 help:
 	@echo "make chat   open the chat    make test   run the tests    make lint   ruff and mypy    make setup   .venv only"
@@ -34,3 +34,6 @@ lint: $(READY)
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
+
+screenshots: $(READY)
+	$(RUN) -m tests.screenshots
