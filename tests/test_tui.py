@@ -365,6 +365,11 @@ async def test_copy_reports_what_it_copied() -> None:
         assert tui.app.clipboard.startswith("def greet(name: str)")
         await tui.send("/copy")
         await tui.wait_until(lambda: tui.app.clipboard == MARKDOWN)
+        await tui.pilot.press("alt+up", "up", "c")
+        await tui.wait_until(lambda: tui.app.clipboard == "markdown")
+        assert tui.chat.prompt.text == ""
+        await tui.pilot.press("z")
+        assert tui.chat.prompt.text == "z" and tui.chat.focused is tui.chat.prompt
 
 
 async def test_ctrl_c_asks_then_quits() -> None:

@@ -97,7 +97,7 @@ def run(settings: Settings, session: str | None = None, command: Sequence[str] |
             app.run()
     finally:
         gc.enable()
-        client.reap()
+        client.reap(0.5)
     return app.return_code or 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -245,7 +246,6 @@ class Commands(MessageCommands, SessionCommands):
         await self.view.app.action_quit()
 
     async def do_restart(self, _arg: str) -> None:
-        self.view.say("a new engine is started")
         await self.view.conversation.restart()
 
     async def do_editor(self, _arg: str) -> None:
@@ -312,7 +312,7 @@ class Commands(MessageCommands, SessionCommands):
             return
         self.view.conversation.check_free()
         here = name == "starter" or name.startswith("shape:") or Path(name).expanduser().exists()
-        if here or any(model.id == name for model in installed_models()):
+        if here or any(model.id == name for model in await asyncio.to_thread(installed_models)):
             self.view.load_model(name)
         elif name.count("/") == 1 and " " not in name:
             self.view.download(name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from memchat.errors import MemchatError
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from memchat.tui.screens.chat import ChatScreen
 
 _REASONS = {"cancelled": "cancelled", "length": "length", "failed": "failed"}
+
+
+_PATIENCE = 5.0
+"""Seconds after which an engine that does not stop is called silent."""
 
 
 class Conversation(Hearing):
@@ -124,12 +129,18 @@ class Conversation(Hearing):
         if self.call is None:
             return False
         self.link.client.cancel(self.call)
+        if not self.stopping:
+            self.view.set_timer(_PATIENCE, partial(self._still_stopping, self.call))
         self.stopping = True
         if self.entries and self.entries[-1].live:
             self.entries[-1].status = "cancelled"
             self.view.transcript.settle()
         self.view.refresh_bars()
         return True
+
+    def _still_stopping(self, call: Call) -> None:
+        if call is self.call:
+            self.view.say("the engine does not answer; /restart starts a new one, nothing is lost", "error")
 
     def request(self, op: str, **fields: Any) -> Call:
         """A request that is no reply, such as ``select``, ``fork``, ``forget`` or ``items``."""

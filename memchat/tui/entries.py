@@ -61,9 +61,7 @@ class Entry:
         speed, first, given, made = (number(self.stats.get(key)) for key in keys)
         if speed is first is given is made is None:
             return ""
-        return (
-            f"{form.rate(speed)} · first after {form.seconds(first)} · {form.count(given)} → {form.count(made)} tokens"
-        )
+        return f"{form.rate(speed)} · first after {form.seconds(first)} · {form.count(given)} → {form.count(made)} tok"
 
     def ending(self) -> str:
         """Why a reply ended early, in words; empty when it ended by itself."""

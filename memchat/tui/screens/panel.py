@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from memchat.tui.widgets.inspector import Inspector
 
 _PERIOD = 0.2
+_DRAFT_SHOWN = 20_000
+"""Longer text is not rendered before it is sent: that would keep the engine busy."""
 
 
 class PanelHost:
@@ -114,7 +116,9 @@ class PanelHost:
         if self.inspector.tab == "Memory":
             conversation.request("items")
         elif self.inspector.tab == "Prompt":
-            conversation.request("prompt", text=self.prompt.full_text().strip() or None)
+            text = self.prompt.full_text().strip()
+            if len(text) <= _DRAFT_SHOWN:
+                conversation.request("prompt", text=text or None)
 
     async def _draw_panel(self: Any) -> None:
         from memchat.tui.inspectors.base import Snapshot

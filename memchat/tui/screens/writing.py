@@ -107,7 +107,9 @@ class Writing:
         self.inspect_draft()
 
     def on_key(self: Any, event: events.Key) -> None:
-        """Typing anywhere goes to the input."""
+        """Typing anywhere goes to the input, except the letters that do something where the focus is."""
+        if self.focused is not None and event.key in self.focused._bindings.key_to_bindings:
+            return
         if event.is_printable and event.character and self.focused is not self.prompt:
             event.stop()
             self.prompt.focus()

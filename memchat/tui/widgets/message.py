@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 _SHOWN = 200_000
 """Characters of one message that are painted; the rest is counted."""
-_SHOWN_USER = 6000
+_SHOWN_USER = 3000
+_SHOWN_LINES = 60
 _READABLE = 112
 """Longer lines are hard to read; wider terminals leave the rest empty."""
 
@@ -170,9 +171,9 @@ class MessageView(Widget):
         return strip.crop(0, width)
 
     def _user_text(self, painter: Painter, width: int) -> list[Strip]:
-        shown = form.safe(self.entry.text[:_SHOWN_USER])
-        strips = painter.plain(shown, width)
-        if (hidden := len(self.entry.text) - _SHOWN_USER) > 0:
+        head = "\n".join(self.entry.text[:_SHOWN_USER].split("\n")[:_SHOWN_LINES])
+        strips = painter.plain(form.safe(head), width)
+        if (hidden := len(self.entry.text) - len(head)) > 0:
             strips += painter.plain(f"… {form.count(hidden)} more characters", width, painter.styles["muted"])
         return strips
 

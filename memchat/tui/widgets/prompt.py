@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 from textual import events
+from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
 from textual.message import Message
 from textual.widgets import TextArea
 
 from memchat.tui import text as form
 
-_BREAK_KEYS = {"shift+enter", "alt+enter", "ctrl+enter"}
+_BREAK_KEYS = {"shift+enter", "alt+enter", "ctrl+enter", "shift+\r", "alt+\r"}
 _INLINE = 8000
 """A longer paste is attached instead of inserted: wrapping it at every key would be felt."""
 _INLINE_LINES = 200
+
+
+# Terminals without the Kitty protocol send Escape and Return for Alt+Enter, of which Textual keeps only the Return.
+cast("dict[str, Any]", ANSI_SEQUENCES_KEYS)["\x1b\r"] = (SimpleNamespace(value="alt+enter"),)
 
 
 class Prompt(TextArea):
