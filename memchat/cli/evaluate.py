@@ -57,28 +57,32 @@ def _print_speed(results: list[Speed]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title="Decode and prefill against transformers generate (medians; ratios pair by pair, min-max)")
-    for column in ("model", "dtype", "threads", "decode tok/s", "generate tok/s", "ratio", "prefill ms",
-                   "generate ms", "time ratio", "bandwidth"):  # fmt: skip
-        table.add_column(column, justify="left" if column in ("model", "dtype") else "right")
+    def ratio(value: float, spread: tuple[float, float]) -> str:
+        return f"{value:.2f} ({spread[0]:.2f}-{spread[1]:.2f})"
+
+    table = Table(title="memchat against transformers generate: medians, ratios pair by pair (min-max)")
+    table.add_column("model", no_wrap=True)
+    for column in ("tokens/s", "generate", "ratio", "prefill ms", "generate", "ratio", "bandwidth"):
+        table.add_column(column, justify="right", no_wrap=True)
     for r in results:
         table.add_row(
             r.model,
-            r.dtype,
-            str(r.threads),
             f"{r.decode_tokens_per_s:.1f}",
             f"{r.generate_tokens_per_s:.1f}",
-            f"{r.decode_ratio:.2f} ({r.decode_ratio_range[0]:.2f}-{r.decode_ratio_range[1]:.2f})",
+            ratio(r.decode_ratio, r.decode_ratio_range),
             f"{r.prefill_ms:.1f}",
             f"{r.generate_prefill_ms:.1f}",
-            f"{r.prefill_ratio:.2f} ({r.prefill_ratio_range[0]:.2f}-{r.prefill_ratio_range[1]:.2f})",
+            ratio(r.prefill_ratio, r.prefill_ratio_range),
             f"{r.bandwidth_share:.0%}",
         )
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=120)  # a file or a pipe has room for the whole table
     console.print(table)
     first = results[0]
     console.print(
-        f"prompt {first.prompt_tokens} tokens, {first.new_tokens} new, {first.repeats} pairs, {first.device}",
+        f"{first.prompt_tokens} prompt tokens, {first.new_tokens} new, {first.repeats} pairs; "
+        f"{first.device}, {first.threads} threads, {', '.join(sorted({r.dtype for r in results}))}",
         highlight=False,
     )
 
