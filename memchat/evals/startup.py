@@ -22,7 +22,8 @@ ROWS, COLUMNS = 40, 120
 MARKS = "ЖЩЮЯФЦЪЭ"
 """Typed to measure the echo: letters that the streamed text hardly ever holds."""
 ECHOES = 40
-STREAM = ("generation.temperature=1.5", "generation.max_new_tokens=900", "generation.seed=1")
+STREAM = ("generation.temperature=5", "generation.max_new_tokens=900", "generation.seed=1")
+"""Nearly random tokens, so that the reply does not end while keys are typed."""
 _GIVE_UP = 120.0
 
 
@@ -82,8 +83,9 @@ def _echo(env: dict[str, str]) -> tuple[list[float], list[float]]:
         while len(streaming) < ECHOES:
             terminal.send("tell me a long story\r")
             terminal.drain(0.3)
-            for i in range(8):
-                streaming.append(terminal.echo(MARKS[i]))
+            times = [terminal.echo(letter) for letter in MARKS]
+            if terminal.drain(0.2):  # the reply was still streaming
+                streaming += times
             terminal.send("\x1b")  # stops the reply; what was typed stays
             terminal.drain(0.5)
             terminal.clear_prompt()
@@ -128,11 +130,12 @@ class _Terminal:
         self.send("\x05\x15")  # end of line, delete to its start
         self.drain(0.1)
 
-    def drain(self, seconds: float) -> None:
-        """Read and drop what comes within ``seconds``."""
-        end = time.perf_counter() + seconds
-        while (left := end - time.perf_counter()) > 0 and self._read(left) is not None:
-            pass
+    def drain(self, seconds: float) -> int:
+        """Read and drop what comes within ``seconds``; how many bytes that was."""
+        end, count = time.perf_counter() + seconds, 0
+        while (left := end - time.perf_counter()) > 0 and (piece := self._read(left)) is not None:
+            count += len(piece)
+        return count
 
     def _read(self, seconds: float) -> bytes | None:
         """What is there within ``seconds``; None if nothing is, or if the process is gone."""
