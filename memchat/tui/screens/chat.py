@@ -270,5 +270,7 @@ class ChatScreen(Writing, Modelling, PanelHost, Screen[None]):
             self.refresh_bars()
 
     def _tick(self) -> None:
-        if self.conversation.busy or self.link.progress is not None:
+        if self.link.progress is not None:
             self.refresh_bars()
+        elif self.conversation.busy:
+            self.query_one("#status").refresh()

@@ -113,6 +113,12 @@ class Prompt(TextArea):
             event.prevent_default()
             self._replace_via_keyboard("\n", *self.selection)
             self.scroll_cursor_visible()
+        elif event.key in self._bindings.key_to_bindings:
+            # Bubbling to the app first, as Textual does, would let the next letters overtake a Ctrl+U or an arrow.
+            event.stop()
+            event.prevent_default()
+            for binding in self._bindings.key_to_bindings[event.key]:
+                await self.run_action(binding.action)
         else:
             await super()._on_key(event)
             self._draw_now()

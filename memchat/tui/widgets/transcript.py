@@ -12,6 +12,7 @@ from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
+from textual.geometry import Size
 from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import Static
@@ -101,7 +102,8 @@ class Transcript(VerticalScroll):
 
     @property
     def at_end(self) -> bool:
-        return self.scroll_y >= self.max_scroll_y - 1
+        """Whether the user reads at the end: the anchor holds there, although it follows new lines a frame late."""
+        return not self._anchor_released or self.scroll_y >= self.max_scroll_y - 1
 
     async def show(self, entries: list[Entry]) -> None:
         """Make the transcript show these messages; what is the same stays mounted."""
@@ -198,6 +200,10 @@ class Transcript(VerticalScroll):
     def on_blur(self, _event: events.Blur) -> None:
         if self.app.app_focus:
             self.choose(None)
+
+    def _size_updated(self, size: Size, virtual_size: Size, container_size: Size, layout: bool = True) -> bool:
+        """A longer conversation does not change the layout around it, so one layout per new line is enough."""
+        return super()._size_updated(size, virtual_size, container_size, layout=False)
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
