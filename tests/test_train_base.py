@@ -119,8 +119,9 @@ def test_chats_grow_longer(tokenizer):
     def longest(numbers: range) -> int:
         return max(batches.size(number, Random(number)) for number in numbers)
 
-    assert longest(range(600)) <= 600
-    assert longest(range(2500, 3200)) > config.longest
+    steps = config.loop.steps
+    assert longest(range(round(config.short_share * steps))) <= 600
+    assert longest(range(round(0.8 * steps), steps)) > config.longest
 
 
 def test_questions_about_things_never_told_come_late():
