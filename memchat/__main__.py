@@ -11,20 +11,21 @@ _INTERRUPTED = 130
 
 def main() -> None:
     """Exit codes: 0 done, 1 failed or stopped, 2 wrong usage."""
-    from memchat.cli.main import app
     from memchat.errors import MemchatError
 
     arguments = sys.argv[1:]
     debug = "--debug" in arguments or bool(os.environ.get("MEMCHAT_DEBUG"))
     try:
+        from memchat.cli.main import app
+
         app([a for a in arguments if a != "--debug"])  # it may stand after a command, too
     except MemchatError as error:
         if debug:
             raise
         print(f"memchat: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except SystemExit as done:
-        if done.code != _INTERRUPTED:
+    except (SystemExit, KeyboardInterrupt) as done:
+        if isinstance(done, SystemExit) and done.code != _INTERRUPTED:
             raise
         print("\nmemchat: stopped. What was said is kept.", file=sys.stderr)
         sys.exit(1)

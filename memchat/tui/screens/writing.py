@@ -98,6 +98,7 @@ class Writing:
 
     def on_text_area_changed(self: Any, event: TextArea.Changed) -> None:
         self.completions.update(self.prompt.text)
+        self.transcript.make_way()
         if self._draft_timer is not None:
             self._draft_timer.stop()
         self._draft_timer = self.set_timer(_DRAFT_AFTER, self._draft_is_due)

@@ -6,6 +6,7 @@ A growing reply is flushed twelve times a second, and not at all while the user 
 from __future__ import annotations
 
 import asyncio
+from time import monotonic
 from typing import ClassVar
 
 from rich.style import Style
@@ -24,6 +25,10 @@ from memchat.tui.widgets.painter import CODE_THEMES, Painter
 WINDOW = 40
 """Messages mounted at a time."""
 FLUSH = 1 / 12
+FLUSH_WHILE_TYPING = 0.8
+"""Painting a page of new text takes 20 to 40 ms on a slow core, and a key must not often meet that."""
+TYPING = 0.5
+"""Seconds after a key in which the user counts as typing."""
 
 _STYLES = (
     "text", "muted", "strong", "h1", "h2", "h3", "h4", "code", "code_block", "quote", "link", "bullet", "rule",
@@ -74,6 +79,7 @@ class Transcript(VerticalScroll):
         self._timer: Timer | None = None
         self._held = False
         self._fresh = False
+        self._typed = self._flushed = 0.0
         self._loading_more = False
         self._showing = asyncio.Lock()
         self._marker = CutMarker(id="cut")
@@ -243,7 +249,15 @@ class Transcript(VerticalScroll):
             self._timer = None
             self._hold(False)
 
+    def make_way(self) -> None:
+        """A key was typed: for a moment the reply is painted less often, so that the next key seldom has to wait."""
+        self._typed = monotonic()
+
     def _flush(self) -> None:
+        now = monotonic()
+        if now - self._typed < TYPING and now - self._flushed < FLUSH_WHILE_TYPING:
+            return
+        self._flushed = now
         hold = not self.at_end and self.live is not None
         if self._fresh and not hold and (view := self.live) is not None:
             self._fresh = False
