@@ -65,8 +65,9 @@ class Link:
         return self.state == "ready"
 
     def describe_model(self) -> str:
-        """The model's name, short enough for a status line."""
-        return str(self.model.get("id") or self.model_name).rstrip("/").rsplit("/", 1)[-1]
+        """The model's name, short enough for a status line; random weights are never passed over in silence."""
+        name = str(self.model.get("id") or self.model_name).rstrip("/").rsplit("/", 1)[-1]
+        return f"{name} (random)" if self.model.get("random_weights") else name
 
     def load(self, model: str | None = None, memory: str | None = None) -> Call:
         """Load a model and a memory mode; what is not given stays."""

@@ -76,7 +76,7 @@ class StatusBar(Bar):
         limit = stats.context if stats is not None else context
         speed = conversation.live_rate() if conversation.busy else stats.tokens_per_s if stats else None
         parts = [
-            click(form.line(link.describe_model(), 24), "$text-accent", "screen.act('model')"),
+            click(form.line(link.describe_model(), 30), "$text-accent", "screen.act('model')"),
             click(form.line(link.memory, 16), "$text-primary bold", "screen.act('memory')"),
             Content(f"ctx {form.count(used)}/{form.count(limit)}"),
             Content(form.rate(speed)),

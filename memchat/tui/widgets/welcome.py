@@ -57,13 +57,13 @@ class Welcome(Vertical):
                 f"{name} is being loaded; write already, it is sent when it can be.", "$foreground 60%"
             )
         if link.model.get("random_weights"):
-            return Content.styled(f"{name} has random weights: it says nothing sensible.", "$text-warning")
+            return Content.styled(f"{name}: weights are random, it says nothing sensible.", "$text-warning")
         if link.model_name == "starter":
             words = "The starter is a tiny model that knows a tiny world; F4 offers real ones."
             return Content.styled(words, "$foreground 60%")
-        return Content.styled(
-            f"{name}: {form.line(str(link.model.get('description') or 'ready'), 80)}", "$foreground 60%"
-        )
+        millions = link.model.get("parameters", 0) / 1e6
+        facts = f"{millions:,.0f} million parameters, reads {link.model.get('context', 0):,} tokens"
+        return Content.styled(f"{name}: {facts}.", "$foreground 60%")
 
     @staticmethod
     def _mode(mode: dict[str, object], current: str) -> Content:
