@@ -23,7 +23,7 @@ from memchat.protocol import VERSION, Event, Failed, Finished, Hello, Items, Ope
 
 log = logging.getLogger(__name__)
 
-NICE = 10
+NICE = 5
 """On a machine whose cores all compute, keys are still echoed at once: the interface goes first."""
 
 EngineLoader = Callable[[Settings, Callable[[str, float, float], None]], Any]
