@@ -337,6 +337,17 @@ async def test_completions_fill_in_commands_and_arguments() -> None:
         assert tui.chat.prompt.text == ""
 
 
+async def test_a_fast_typist_never_runs_the_candidate_of_a_shorter_text() -> None:
+    """Enter comes before the list has heard of the last letters: "/re" offers /restart, "/rename birds" was meant."""
+    async with running() as tui:
+        await tui.ready()
+        tui.chat.prompt.put("/re")
+        await tui.wait_until(lambda: tui.chat.completions.display, "candidates")
+        tui.chat.prompt.text = "/rename birds"
+        assert not tui.chat.completions.take_key("enter"), "the key must go to the input, which submits the text"
+        assert not tui.chat.completions.display
+
+
 async def test_settings_themes_and_export(tmp_path: Path) -> None:
     async with running() as tui:
         await tui.ready()

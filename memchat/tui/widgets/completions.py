@@ -42,9 +42,12 @@ class Completions(Widget):
         self.index = 0
         self.moved = False
         self.display = False
+        self._text = ""
+        """What was written when the list was made."""
 
     def update(self, text: str) -> None:
         """Fit the list to what is written."""
+        self._text = text
         self.candidates = self._find(text)
         self.index, self.moved = 0, False
         self._changed()
@@ -58,6 +61,9 @@ class Completions(Widget):
 
     def take_key(self, key: str) -> bool:
         """Whether the key was for the list."""
+        written = self.view.prompt.text
+        if written != self._text:  # who types fast presses Enter before the list has heard of the last letters
+            self.update(written)
         if not self.display:
             return False
         if key in ("up", "down"):
