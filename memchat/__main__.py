@@ -16,9 +16,7 @@ def main() -> None:
     arguments = sys.argv[1:]
     debug = "--debug" in arguments or bool(os.environ.get("MEMCHAT_DEBUG"))
     try:
-        from memchat.cli.main import app
-
-        app([a for a in arguments if a != "--debug"])  # it may stand after a command, too
+        _run([a for a in arguments if a != "--debug"])  # it may stand after a command, too
     except MemchatError as error:
         if debug:
             raise
@@ -34,6 +32,21 @@ def main() -> None:
             raise
         _report(error)
         sys.exit(1)
+
+
+def _run(arguments: list[str]) -> None:
+    if arguments:
+        from memchat.cli.main import app
+
+        app(arguments)
+    # Without arguments there is nothing to parse, and the first frame comes earlier by the command line's import.
+    from memchat.config import load_settings
+    from memchat.memory import registry
+    from memchat.tui.app import run
+
+    settings = load_settings()
+    registry.check(settings.memory)
+    sys.exit(run(settings))
 
 
 def _report(error: Exception) -> None:

@@ -101,6 +101,8 @@ def test_invalid_utf8_on_a_pipe() -> None:
         (("ask", "hi", "--set", "nonsense"), 2, "key=value"),
         (("ask", ""), 2, "empty"),
         (("--memory", "ful"), 2, "full"),
+        (("--memory", "full"), 1, "needs a terminal"),
+        ((), 1, "needs a terminal"),
         (("sessions", "delete", "nowhere", "--yes"), 2, "nowhere"),
     ],
 )
