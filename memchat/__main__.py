@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def _run(arguments: list[str]) -> None:
-    if arguments:
+    if arguments or "_MEMCHAT_COMPLETE" in os.environ:  # a shell asks for completions
         from memchat.cli.main import app
 
         app(arguments)
