@@ -163,8 +163,9 @@ class Hearing:
     async def reload_keeping_note(self: Any, words: str) -> None:
         """After a failure: the branch as stored, and the reason under its last message."""
         await self.reload()
-        if self.entries and self.entries[-1].status == "complete" and self.entries[-1].role == "user":
-            self.entries[-1].note = words
+        last = self.entries[-1] if self.entries else None
+        if last and (last.status == "failed" or (last.status == "complete" and last.role == "user")):
+            last.note = last.note or words
             self.view.transcript.settle()
-        elif not self.entries or self.entries[-1].status != "failed":
+        else:
             self.view.say(words, "error")
