@@ -47,7 +47,7 @@ class Session:
         self.row = row
         self.notice = ""
         self._written: list[int] = []
-        self._last_prompt: Prompt | None = None
+        self._last_prompt: Callable[[], Prompt] | None = None
         self.memory: Memory = self._fresh_memory()
         self._lease = store.lease(row.id)
         self._lease.__enter__()
@@ -150,7 +150,7 @@ class Session:
         ms = (time.perf_counter() - started) * 1000
         messages = [*recall.messages, Message("user", user.content, user.id)]
         rendered = self.engine.render(messages, self.row.system)
-        self._last_prompt = self._prompt_event(rendered, messages, recall)
+        self._last_prompt = lambda: self._prompt_event(rendered, messages, recall)  # counted only when looked at
         held, dropped = _seen(recall)
         yield Recalled([i.as_dict() for i in recall.trace], len(rendered.ids), held, dropped, ms)
         reply = self._add("assistant", "", user.id, status="streaming")
@@ -236,7 +236,7 @@ class Session:
     def prompt(self, text: str = "") -> Prompt:
         """The exact prompt: the one that would answer ``text``, or without text the one of the last reply."""
         if not text and self._last_prompt:
-            return self._last_prompt
+            return self._last_prompt()
         recall = self.memory.recall(Turn(0, "user", text), self._budget())
         messages = [*recall.messages, Message("user", text)]
         return self._prompt_event(self.engine.render(messages, self.row.system), messages, recall)

@@ -60,7 +60,7 @@ class BaseConfig:
 
 
 PRESETS: dict[str, dict[str, Any]] = {
-    # CPU: at most 30 minutes on two idle cores, at 4.9 thousand tokens/s
+    # CPU: about half an hour on two idle cores, estimated from 4.9 thousand tokens/s
     "quick": {"steps": 2000, "eval_every": 200, "save_every": 100},
 }
 

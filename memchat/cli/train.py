@@ -17,7 +17,7 @@ def train() -> None:
 
 @app.command()
 def base(
-    preset: Annotated[str, typer.Option(help="Named settings: quick (30 minutes on two idle CPU cores).")] = "quick",
+    preset: Annotated[str, typer.Option(help="Named settings: quick (about half an hour on two idle CPU cores).")] = "quick",
     out: Annotated[
         Path | None, typer.Option(help="Folder for the model; by default in the user's data folder.")
     ] = None,
