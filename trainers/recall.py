@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from dataclasses import dataclass
-from math import sqrt
 from random import Random
 from typing import Any
 
 import torch
 from torch import nn
 
+from memchat.data.accuracy import right, wilson
 from memchat.data.world import Asked, dialogue
 from trainers.tokenizer import encode_lines
 
-_NOT_KNOWN = re.compile(r"\b(not told|do not know|don't know|have not told)\b")
+__all__ = ["Question", "measure", "questions", "replies", "right", "wilson"]
 
 
 @dataclass
@@ -25,31 +23,6 @@ class Question:
     asked: Asked
     ids: list[int]
     text: str
-
-
-def plain(text: str) -> str:
-    """Lower case, without accents and punctuation, single spaces: the form in which answers are compared."""
-    bare = "".join(c for c in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(c))
-    return " ".join(re.sub(r"[^\w]+", " ", bare).split())
-
-
-def right(reply: str, asked: Asked) -> bool:
-    """Whether the value stands in the reply as whole words and no superseded one does; or that it is unknown."""
-    if asked.kind == "abstain":
-        return bool(_NOT_KNOWN.search(reply.lower()))
-    said = f" {plain(reply)} "
-    told = any(f" {plain(answer)} " in said for answer in asked.answers)
-    stale = [old for old in asked.superseded if plain(old) not in " ".join(map(plain, asked.answers))]
-    return told and not any(f" {plain(old)} " in said for old in stale)
-
-
-def wilson(hits: int, n: int) -> tuple[float, float]:
-    """The 95 % Wilson interval of a share."""
-    if not n:
-        return 0.0, 1.0
-    z, p = 1.96, hits / n
-    middle, spread = p + z * z / (2 * n), z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return (middle - spread) / (1 + z * z / n), (middle + spread) / (1 + z * z / n)
 
 
 def questions(tokenizer: Any, split: str, n: int, sizes: tuple[int, int], seed: int = 0) -> list[Question]:
