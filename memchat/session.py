@@ -142,17 +142,40 @@ class Session:
             self._sync(new.id)
             yield Finished(turn=new.id)
 
+    def add(self, role: str, text: str, *, name: str | None = None, at: str | None = None) -> Receipt:
+        """Take in a message that was said elsewhere, without answering it.
+
+        Args:
+            name: the speaker's, where it is known.
+            at: ISO 8601 time at which it was said; None: now.
+
+        Raises:
+            UsageError: nothing but white space.
+        """
+        if not text.strip():
+            raise UsageError("the message is empty", "Leave it out.")
+        self._sync(self.head)
+        return self._write([self._add(role, text, self.head, name=name, at=at).id])
+
+    def probe(self, text: str, *, cancel: Cancel = _never) -> Iterator[Event]:
+        """What ``ask`` would answer, without a trace: nothing is stored, and the memory learns nothing."""
+        self._sync(self.head)
+        recall, messages, ms = self._recall(Turn(0, "user", text))
+        rendered = self.engine.render(messages, self.row.system)
+        yield _recalled(recall, rendered, ms)
+        for piece in self._generate(rendered, recall, cancel):
+            if isinstance(piece, str):
+                yield Token(piece)
+            else:
+                yield self._stats(piece)
+                yield Finished(piece.reason)
+
     def _reply(self, user: TurnRow, cancel: Cancel) -> Iterator[Event]:
         self._sync(user.parent)
-        started = time.perf_counter()
-        turn = _turn_of(user)
-        recall = self.memory.recall(turn, self._budget())
-        ms = (time.perf_counter() - started) * 1000
-        messages = [*recall.messages, Message("user", user.content, user.id)]
+        recall, messages, ms = self._recall(_turn_of(user))
         rendered = self.engine.render(messages, self.row.system)
         self._last_prompt = lambda: self._prompt_event(rendered, messages, recall)  # counted only when looked at
-        held, dropped = _seen(recall)
-        yield Recalled([i.as_dict() for i in recall.trace], len(rendered.ids), held, dropped, ms)
+        yield _recalled(recall, rendered, ms)
         reply = self._add("assistant", "", user.id, status="streaming")
         yield Stored(reply.id, "assistant", user.id)
         outcome = yield from self._stream(reply, rendered, recall, cancel)
@@ -161,14 +184,23 @@ class Session:
         yield self._wrote(receipt)
         yield Finished(outcome.reason, reply.id)
 
+    def _recall(self, turn: Turn) -> tuple[Recall, list[Message], float]:
+        """What the memory gives for answering ``turn``, the messages of the prompt, and milliseconds taken."""
+        started = time.perf_counter()
+        recall = self.memory.recall(turn, self._budget())
+        ms = (time.perf_counter() - started) * 1000
+        return recall, [*recall.messages, Message("user", turn.content, turn.id or None)], ms
+
+    def _generate(self, rendered: Any, recall: Recall, cancel: Cancel) -> Iterator[str | Outcome]:
+        return self.engine.generate(rendered, self.settings.generation, _reach(recall), cancel=cancel)
+
     def _stream(self, reply: TurnRow, rendered: Any, recall: Recall, cancel: Cancel) -> Generator[Event, None, Outcome]:
         """Stream the reply and keep it safe; returns the engine's outcome."""
         text, saved = "", time.monotonic()
         status: Status = "interrupted"
         meta: dict[str, Any] = {"model": self.row.model, "memory": self.row.memory}
         try:
-            pieces = self.engine.generate(rendered, self.settings.generation, _reach(recall), cancel=cancel)
-            for piece in pieces:
+            for piece in self._generate(rendered, recall, cancel):
                 if not isinstance(piece, str):
                     outcome = piece
                     break
@@ -237,8 +269,7 @@ class Session:
         """The exact prompt: the one that would answer ``text``, or without text the one of the last reply."""
         if not text and self._last_prompt:
             return self._last_prompt()
-        recall = self.memory.recall(Turn(0, "user", text), self._budget())
-        messages = [*recall.messages, Message("user", text)]
+        recall, messages, _ = self._recall(Turn(0, "user", text))
         return self._prompt_event(self.engine.render(messages, self.row.system), messages, recall)
 
     def items(self, query: str | None = None) -> Items:
@@ -254,6 +285,8 @@ class Session:
 
     def _sync(self, leaf: int | None) -> None:
         """Bring the memory to the state after ``leaf`` (None: before the first turn)."""
+        if leaf is not None and self._written[-1:] == [leaf]:
+            return  # a turn has one path to it
         path = self._path(leaf)
         target = [t.id for t in path]
         known = self._written
@@ -281,8 +314,8 @@ class Session:
         leaf = self.head if leaf == -1 else leaf
         return [] if leaf is None else self.store.path(self.row.id, leaf)
 
-    def _add(self, role: str, text: str, parent: int | None, status: Status = "complete") -> TurnRow:
-        row = self.store.add_turn(self.row.id, role, text, parent=parent, status=status)
+    def _add(self, role: str, text: str, parent: int | None, **kwargs: Any) -> TurnRow:
+        row = self.store.add_turn(self.row.id, role, text, parent=parent, **kwargs)
         self.row = self.store.session(self.row.id)
         return row
 
@@ -318,10 +351,10 @@ def _turn_of(row: TurnRow) -> Turn:
     return Turn(row.id, row.role, row.content, row.name, row.at)
 
 
-def _seen(recall: Recall) -> tuple[int, int]:
-    """(turns the model sees word for word, turns it does not)."""
-    turns = [item.used for item in recall.trace if item.kind == "turn"]
-    return sum(turns), len(turns) - sum(turns)
+def _recalled(recall: Recall, rendered: Any, ms: float) -> Recalled:
+    turns = [item.used for item in recall.trace if item.kind == "turn"]  # seen word for word, or not
+    trace = [item.as_dict() for item in recall.trace]
+    return Recalled(trace, len(rendered.ids), sum(turns), len(turns) - sum(turns), ms)
 
 
 def _reach(recall: Recall) -> Reach:
