@@ -19,7 +19,7 @@ DERIVED = {  # answers that follow from the evidence without standing in it, and
     ("everyday-07", "how many different things were on the list in the end?"): 3 + 2 + 1,  # named in three turns
     ("everyday-20", "How many pens do I own now?"): 31 - 2,  # two of them sold
 }
-RUN = 6  # words in a row that no line may share with the generator
+RUN = 8  # words in a row that no line may share with the generator; plain English shares shorter ones
 UNITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 UNITS += ["thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
 TENS = {"twenty": "20", "thirty": "30", "forty": "40", "fifty": "50", "sixty": "60", "seventy": "70", "eighty": "80"}
@@ -42,9 +42,10 @@ def stands_in(part: str, whole: str) -> bool:
 
 
 def runs(text: str) -> set[tuple[str, ...]]:
-    """Every `RUN` words in a row of `text`."""
+    """Every `RUN` words in a row of `text`; a shorter text whole, if it has at least 4 words."""
     found = words(text)
-    return {tuple(found[i : i + RUN]) for i in range(len(found) - RUN + 1)}
+    starts = range(max(1, len(found) - RUN + 1)) if len(found) >= 4 else ()
+    return {tuple(found[i : i + RUN]) for i in starts}
 
 
 def lines(conversation: Conversation) -> Iterator[str]:
