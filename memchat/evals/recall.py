@@ -1,0 +1,255 @@
+"""`memchat eval recall`: tell a session what was said, then ask about it, in every memory mode that is compared.
+
+What is measured is what is shipped: conversations go through `Session.add`, questions through `Session.probe`, which
+recalls and generates as `ask` does and leaves no trace. Neighbouring questions share the engine's cache.
+"""
+
+from __future__ import annotations
+
+import platform
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from memchat import __version__
+from memchat.config import Settings
+from memchat.data.accuracy import exact_match, right, token_f1
+from memchat.data.formats import Conversation, Probe
+from memchat.evals.figures import summary
+from memchat.evals.probesets import Selection, Wanted, select
+from memchat.evals.transcripts import Row, Transcripts
+from memchat.memory.base import Message
+from memchat.protocol import Recalled, Stats, Token
+from memchat.session import Session
+from memchat.store import Store
+
+if TYPE_CHECKING:
+    from memchat.engine.engine import Engine
+
+Report = Callable[[int, str, int], None]
+"""Gets: probes in all, the memory mode under test, probes asked."""
+Told = dict[tuple[int, int], int]
+"""(session, turn) of a conversation -> turn of the log."""
+
+FIT = -1
+"""As ``limit_tokens``: what the model reads at once, less the room for a reply."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One run: the modes to compare and the conversations to compare them on."""
+
+    memories: list[str]
+    wanted: Wanted = field(default_factory=Wanted)
+
+
+def run(
+    task: Task,
+    engine: Engine,
+    settings: Settings,
+    folder: Path,
+    *,
+    resume: bool = False,
+    force: bool = False,
+    report: Report = lambda total, memory, done: None,
+) -> Row:
+    """Ask every probe in every memory mode; the result, which is also written to ``folder``.
+
+    Raises:
+        MemchatError: the data or the folder cannot be used.
+        KeyboardInterrupt: stopped; the same call with ``resume`` goes on.
+    """
+    wanted = _with_limit(task.wanted, engine, settings)
+    chosen = select(wanted, lambda c: full_prompt(engine, settings, c))
+    total = chosen.probes * len(task.memories)
+    described = describe(task.memories, wanted, engine, settings, chosen)
+    with (
+        Transcripts.opened(folder, described, resume=resume, force=force) as files,
+        tempfile.TemporaryDirectory(prefix="memchat-eval-") as scratch,
+        Store(Path(scratch) / "eval.db") as store,
+    ):
+        for memory in task.memories:
+            asked = _Run(engine, settings, store, files, memory, partial(report, total, memory))
+            for conversation in chosen.conversations:
+                asked.conversation(conversation)
+        result = _result(task, engine, described, chosen, files)
+        files.write_result(result)
+    return result
+
+
+def full_prompt(engine: Engine, settings: Settings, conversation: Conversation) -> int:
+    """Tokens of the prompt that holds the whole conversation and its longest question."""
+    told = [Message(t.role, t.content) for s in conversation.sessions for t in s.turns if t.content.strip()]
+    longest = max((p.question for p in conversation.probes), key=len)
+    return len(engine.render([*told, Message("user", longest)], settings.system).ids)
+
+
+def describe(memories: list[str], wanted: Wanted, engine: Engine, settings: Settings, chosen: Selection) -> Row:
+    """Everything that decides the replies; a run is continued only under the same."""
+    info = engine.info
+    return {
+        "task": "recall",
+        "memories": memories,
+        "model": info["id"],
+        "weight_hash": info["weight_hash"],
+        "tokenizer_hash": info["tokenizer_hash"],
+        "dtype": info["dtype"],
+        "device": info["device"],
+        **asdict(wanted),
+        "sizes": list(wanted.sizes) if wanted.sizes else None,
+        "data_hash": chosen.digest,
+        "system": settings.system,
+        "generation": asdict(settings.generation),
+        "remember": asdict(settings.remember),
+    }
+
+
+class _Run:
+    """One memory mode's way through the conversations."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        settings: Settings,
+        store: Store,
+        files: Transcripts,
+        memory: str,
+        report: Callable[[int], None],
+    ) -> None:
+        self.engine, self.settings, self.store, self.files, self.memory = engine, settings, store, files, memory
+        self._report = report
+        self._finished = {row["conversation"] for row in files.conversations if row["memory"] == memory}
+        self._asked = {(row["conversation"], row["probe"]) for row in files.probes if row["memory"] == memory}
+
+    def conversation(self, conversation: Conversation) -> None:
+        """Tell it and ask what has not been asked before."""
+        self._report(len(self.files.probes))
+        if conversation.id in self._finished:
+            return
+        started = time.perf_counter()
+        with Session.open(self.store, self.engine, self.settings, memory=self.memory) as session:
+            told, writes = tell(session, conversation)
+            for number, probe in enumerate(conversation.probes):
+                if (conversation.id, number) not in self._asked:
+                    key = {"memory": self.memory, "conversation": conversation.id, "probe": number}
+                    self.files.add_probe(key | ask(session, probe, told))
+                    self._report(len(self.files.probes))
+            size = session.memory.nbytes()
+        self.files.add_conversation(
+            {
+                "memory": self.memory,
+                "conversation": conversation.id,
+                "bytes": asdict(size),
+                "write_ms": writes,
+                "wall_s": time.perf_counter() - started,
+            }
+        )
+
+
+def tell(session: Session, conversation: Conversation) -> tuple[Told, list[float]]:
+    """Tell one sitting after the other; where each turn is in the log, and the milliseconds of each write."""
+    told: Told = {}
+    writes: list[float] = []
+    for s, sitting in enumerate(conversation.sessions):
+        for t, turn in enumerate(sitting.turns):
+            if turn.content.strip():  # a line that was only a picture has no text
+                writes.append(session.add(turn.role, turn.content, name=turn.name or None, at=sitting.at).ms)
+                assert session.head is not None
+                told[s, t] = session.head
+    return told, writes
+
+
+def ask(session: Session, probe: Probe, told: Told) -> Row:
+    """One probe: the reply, what it is worth, and what it cost."""
+    started = time.perf_counter()
+    reply, recalled, stats = "", None, None
+    for event in session.probe(probe.question):
+        if isinstance(event, Token):
+            reply += event.text
+        elif isinstance(event, Recalled):
+            recalled = event
+        elif isinstance(event, Stats):
+            stats = event
+    assert recalled is not None and stats is not None
+    answerable = bool(probe.answers) and probe.kind != "forget"
+    return {
+        "kind": probe.kind,
+        "question": probe.question,
+        "answers": probe.answers,
+        "superseded": probe.superseded,
+        "reply": reply,
+        "right": right(reply, probe),
+        "exact": exact_match(reply, probe.answers) if answerable else None,
+        "f1": token_f1(reply, probe.answers) if answerable else None,
+        "in_view": in_view(probe, told, recalled),
+        "prompt_tokens": recalled.prompt_tokens,
+        "new_tokens": stats.new_tokens,
+        "recall_ms": recalled.ms,
+        "ttft_ms": stats.ttft_ms,
+        "tokens_per_s": stats.tokens_per_s,
+        "ms": (time.perf_counter() - started) * 1000,
+    }
+
+
+def in_view(probe: Probe, told: Told, recalled: Recalled) -> float | None:
+    """Share of the evidence that stood in the prompt word for word; None where no evidence is named."""
+    if not probe.evidence:
+        return None
+    seen = {turn for item in recalled.items if item["kind"] == "turn" and item["used"] for turn in item["turns"]}
+    return fmean(told.get(place) in seen for place in probe.evidence)
+
+
+def _with_limit(wanted: Wanted, engine: Engine, settings: Settings) -> Wanted:
+    if wanted.limit_tokens != FIT:
+        return wanted
+    reserve = min(settings.generation.max_new_tokens, engine.context // 4)
+    return replace(wanted, limit_tokens=engine.context - reserve)
+
+
+def _result(task: Task, engine: Engine, described: Row, chosen: Selection, files: Transcripts) -> Row:
+    length = dict(zip((c.id for c in chosen.conversations), chosen.tokens, strict=True))
+    rows = [
+        {
+            "memory": memory,
+            **summary(
+                [row for row in files.probes if row["memory"] == memory],
+                [row for row in files.conversations if row["memory"] == memory],
+                length,
+            ),
+        }
+        for memory in task.memories
+    ]
+    return {
+        **described,
+        "conversations": len(chosen.conversations),
+        "left_out": chosen.left_out,
+        "adapters": {},  # none of these modes is trained
+        "context": engine.context,
+        "threads": _threads(),
+        "versions": _versions(),
+        "wall_s": sum(row["wall_s"] for row in files.conversations),
+        "rows": rows,
+    }
+
+
+def _threads() -> int:
+    import torch
+
+    return torch.get_num_threads()
+
+
+def _versions() -> dict[str, str]:
+    import torch
+    import transformers
+
+    return {
+        "memchat": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+    }
