@@ -101,7 +101,9 @@ def test_every_import_is_declared() -> None:
     """No module is used that only happens to be installed because another package needs it."""
     declared = {normal(Requirement(line).name) for line in PROJECT["dependencies"]}
     optional = {
-        normal(Requirement(line).name) for extra in ("track",) for line in PROJECT["optional-dependencies"][extra]
+        normal(Requirement(line).name)
+        for extra in ("track", "data")
+        for line in PROJECT["optional-dependencies"][extra]
     }
     providers = packages_distributions()
     undeclared: set[str] = set()

@@ -1,7 +1,9 @@
-"""The conversation-with-probes format: one JSON object a line, sessions of turns and questions about them.
+"""The formats of data files, one JSON object a line.
 
+Conversation with probes, sessions of turns and questions about them:
 {"id", "sessions": [{"at", "turns": [{"role", "content", "name"?}]}],
  "probes": [{"question", "answers", "kind", "evidence": [[session, turn]], "superseded"?}]}
+Text: {"id", "text", "meta"?}. Pair, for tasks learned in context: {"task", "input", "output", "options"?}.
 """
 
 from __future__ import annotations
@@ -127,7 +129,12 @@ def _parse(line: str, path: Path, number: int) -> Conversation:
 
 
 def write_conversations(path: Path, conversations: Iterable[Conversation]) -> int:
-    """Write a JSONL file; it appears under its name only when it is complete. Returns how many were written.
+    """Write a JSONL file of conversations, as `write_rows` does."""
+    return write_rows(path, map(to_json, conversations))
+
+
+def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> int:
+    """Write a JSONL file; it appears under its name only when it is complete. Returns how many rows were written.
 
     Raises:
         MemchatError: the file cannot be written.
@@ -137,8 +144,8 @@ def write_conversations(path: Path, conversations: Iterable[Conversation]) -> in
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("w", encoding="utf-8") as file:
-            for conversation in conversations:
-                file.write(json.dumps(to_json(conversation), ensure_ascii=False) + "\n")
+            for row in rows:
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
                 count += 1
         partial.replace(path)
     except OSError as error:
