@@ -75,6 +75,18 @@ def plain_word(rng: Random) -> str:
             return word
 
 
+@cache
+def _held_words(split: str) -> tuple[str, ...]:
+    """Made-up words of a held-out split, where drawing one at a time would mean many that do not belong to it."""
+    rng = Random(f"words of {split}")
+    return tuple(sorted({unseen(plain_word, split, rng) for _ in range(600)}))
+
+
+def word_of(split: str, rng: Random) -> str:
+    """A made-up word of the split: any of them in training, one of some hundreds in the held-out splits."""
+    return unseen(plain_word, split, rng) if split == "train" else rng.choice(_held_words(split))
+
+
 def _clock(rng: Random) -> str:
     hour, minute = rng.randint(0, 23), rng.choice((0, 15, 30, 45, rng.randint(0, 59)))
     if rng.random() < 0.7:
@@ -90,25 +102,27 @@ def _amount(rng: Random) -> str:
     return f"{rng.randint(1, 400)}.{rng.randint(1, 9)}" if rng.random() < 0.4 else _count(rng)
 
 
-MADE: dict[str, Callable[[Random], str]] = {"clock": _clock, "count": _count, "amount": _amount, "word": plain_word}
+MADE: dict[str, Callable[[Random], str]] = {"clock": _clock, "count": _count, "amount": _amount}
 
 
 def value_of(pool: str, split: str, rng: Random, lists: dict[str, Sequence[str]] | None = None) -> str:
     """A value of a pool: one of the given lists (or patterns), of `MADE`, or of the persona world's pools."""
     if lists and pool in lists:
         return pick(lists[pool], split, rng)
+    if pool == "word":
+        return word_of(split, rng)
     return unseen(MADE[pool], split, rng) if pool in MADE else draw(pool, split, rng)
 
 
 def known_pool(pool: str, lists: dict[str, Sequence[str]]) -> bool:
     """Whether `value_of` can draw from `pool`."""
-    return pool in lists or pool in MADE or pool in POOLS
+    return pool in lists or pool in MADE or pool in POOLS or pool == "word"
 
 
 def finish(text: str) -> str:
     """The text with a capital first letter and a mark at its end."""
     text = capital(text)
-    return text if text[-1] in "?!.;" else text + "."
+    return text if text[-1] in "?!.;:" else text + "."
 
 
 def typed(text: str, rng: Random) -> str:

@@ -25,7 +25,7 @@ from random import Random
 from typing import Any
 
 from memchat.data.pen import Asked, Dialogue, Line
-from memchat.data.tasks.shared import fill, finish, pick, plain_word, texts, typed, unseen, value_of
+from memchat.data.tasks.shared import fill, finish, pick, texts, typed, unseen, value_of, word_of
 from memchat.data.tasks.sql_table import SPEAKERS, Table, retrieval_prompt, select_sql, storage_prompt, storage_sql
 from memchat.data.values import made_up
 
@@ -112,7 +112,7 @@ class _Writer:
         """Anything that can be told; one time in eight about a thing with a made-up name, where that makes sense."""
         item = self.rng.choice(items())
         if "{x}" in item.forms["field"] and "{x}" not in item.forms["pool"] and self.rng.random() < 0.12:
-            item = _item(item.forms, unseen(lambda r: plain_word(r) + plain_word(r), self.split, self.rng))
+            item = _item(item.forms, word_of(self.split, self.rng) + word_of(self.split, self.rng))
         return item
 
     def new_item(self, key: str) -> Item:

@@ -18,7 +18,7 @@ from typing import Any
 
 from memchat.data.grammar import expand, phrases
 from memchat.data.pen import Asked, Dialogue, Line
-from memchat.data.tasks.shared import fill, pick, plain_word, texts, typed, unseen, value_of
+from memchat.data.tasks.shared import fill, pick, texts, typed, value_of, word_of
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def _tool(entry: dict[str, Any], split: str, rng: Random, renamed: bool) -> Tool
     names = texts("tools")["names"]
     name = entry["name"]
     if renamed:
-        name = "_".join(unseen(plain_word, split, rng) for _ in range(rng.randint(1, 2)))
+        name = "_".join(word_of(split, rng) for _ in range(rng.randint(1, 2)))
     parameters: dict[str, tuple[str, str]] = {}
     for key, pool in entry["parameters"].items():
         taken = {used for used, _ in parameters.values()} | set(entry["parameters"])
