@@ -3,19 +3,166 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from memchat.cli.options import ModelOption, SetOption
+from memchat.errors import MemchatError, UsageError
+
 if TYPE_CHECKING:
+    from memchat.config import Settings
+    from memchat.evals.probesets import Wanted
     from memchat.evals.speed import Speed
 
-app = typer.Typer(help="Measure speed.", no_args_is_help=True)
+app = typer.Typer(help="Measure recall and speed.", no_args_is_help=True)
+
+BRIEF = ("generation.temperature=0", "generation.max_new_tokens=48")
+"""How `recall` asks unless --set says otherwise: greedily, for short answers."""
 
 
 @app.callback()
 def group() -> None:
     """Measure what is shipped, and print figures that can be reproduced."""
+
+
+@app.command()
+def recall(
+    memory: Annotated[
+        list[str] | None,
+        typer.Option("--memory", help="Memory mode to test; may be repeated.", show_default="that of the settings"),
+    ] = None,
+    model: ModelOption = None,
+    data: Annotated[
+        str, typer.Option("--data", help="'world', 'world:valid', 'world:train', 'everyday', or FILE.jsonl.")
+    ] = "world",
+    n: Annotated[int, typer.Option("--n", min=1, help="Conversations at most.")] = 300,
+    seed: Annotated[int, typer.Option("--seed", help="Of the world's conversations.")] = 0,
+    size: Annotated[
+        str | None,
+        typer.Option("--size", help="Characters of the world's conversations: LOW-HIGH.", show_default=False),
+    ] = None,
+    min_tokens: Annotated[int, typer.Option("--min-tokens", help="Leave out shorter conversations.")] = 0,
+    limit_tokens: Annotated[
+        str | None,
+        typer.Option("--limit-tokens", help="Leave out longer ones; 'fit': than the model reads.", show_default=False),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for result and transcripts.", show_default="in the data folder")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the run in --out.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    settings: SetOption = None,
+) -> None:
+    """Tell the model conversations and ask what was said in them.
+
+    Replies are greedy and short unless --set says otherwise. A run that was stopped goes on with --resume.
+    """
+    from memchat.cli.options import settings_from
+    from memchat.evals.probesets import Wanted
+    from memchat.memory import registry
+
+    chosen = settings_from(model, None, [*BRIEF, *(settings or [])])
+    memories = [registry.check(m) for m in dict.fromkeys(memory or [chosen.memory])]
+    if resume and out is None:
+        raise UsageError("--resume needs the folder of the run", "Name it with --out FOLDER.")
+    wanted = Wanted(data, n, seed, _sizes(size), min_tokens, _limit(limit_tokens))
+    folder = out or _new_folder(chosen.model, data)
+    _recall(memories, wanted, chosen, folder, {"resume": resume, "force": force}, as_json)
+
+
+def _recall(
+    memories: list[str], wanted: Wanted, settings: Settings, folder: Path, how: dict[str, bool], as_json: bool
+) -> None:
+    from memchat.evals import recall, transcripts
+    from memchat.worker import load_engine
+
+    command = _command(memories, wanted, settings)
+    try:
+        with _bar("loading") as report:
+            engine = load_engine(settings, lambda what, done, total: report(done, total, what))
+        with _bar("asking", rate="probes/s") as report:
+            shown: recall.Report = lambda total, memory, done: report(done, total, f"asking, {memory}")  # noqa: E731
+            task = recall.Task(memories, wanted, command)
+            result = recall.run(task, engine, settings, folder, report=shown, **how)
+    except KeyboardInterrupt:
+        if not (folder / transcripts.SETTINGS).exists():
+            raise
+        raise MemchatError("stopped; what was asked is kept", f"Go on: {command} --out {folder} --resume") from None
+    if as_json:
+        typer.echo(json.dumps(result, indent=2, ensure_ascii=False))
+    else:
+        _print_recall(result)
+    typer.echo(f"result and transcripts: {folder}", err=as_json)
+
+
+def _print_recall(result: dict[str, Any]) -> None:
+    from memchat.evals.tables import tables
+
+    console = _console()
+    for table in tables(result):
+        console.print(table)
+    versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
+    typer.echo(
+        f"{result['device']}, {result['threads']} threads, {result['dtype']}, {result['wall_s']:.0f} s; {versions}"
+    )
+    typer.echo(f"again: {result['command']}")
+
+
+def _command(memories: list[str], wanted: Wanted, settings: Settings) -> str:
+    """The command line that does this run again, on any machine: it names every setting that is not the default."""
+    import shlex
+    from functools import reduce
+
+    from memchat.config import Settings, keys
+
+    plain = Settings()
+    plain.generation.temperature, plain.generation.max_new_tokens = 0, 48
+    parts = ["memchat", "eval", "recall", *(part for m in memories for part in ("--memory", m))]
+    parts += ["--model", settings.model, "--data", wanted.data, "--n", str(wanted.n), "--seed", str(wanted.seed)]
+    if wanted.sizes:
+        parts += ["--size", f"{wanted.sizes[0]}-{wanted.sizes[1]}"]
+    if wanted.min_tokens:
+        parts += ["--min-tokens", str(wanted.min_tokens)]
+    if wanted.limit_tokens is not None:
+        parts += ["--limit-tokens", str(wanted.limit_tokens if wanted.limit_tokens >= 0 else "fit")]
+    for key in keys():
+        value, usual = (reduce(getattr, key.split("."), s) for s in (settings, plain))
+        if value != usual and key.split(".")[0] not in ("model", "memory", "ui"):
+            parts += ["--set", f"{key}={'|'.join(value) if isinstance(value, list) else value}"]
+    return shlex.join(parts)
+
+
+def _sizes(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    low, _, high = text.partition("-")
+    if not (low.isdecimal() and high.isdecimal() and 0 < int(low) <= int(high)):
+        raise UsageError(f"--size {text!r} is no range", "Write two numbers of characters, as in --size 200-1600.")
+    return int(low), int(high)
+
+
+def _limit(text: str | None) -> int | None:
+    from memchat.evals.probesets import FIT
+
+    if text in (None, "fit"):
+        return FIT if text else None
+    if not text.isdecimal():
+        raise UsageError(f"--limit-tokens {text!r} is no number", "Write a number of tokens, or 'fit'.")
+    return int(text)
+
+
+def _new_folder(model: str, data: str) -> Path:
+    """A folder for this run's files below the user's data."""
+    import re
+    import time
+
+    from memchat import paths
+
+    names = (re.sub(r"[^\w.]+", "-", Path(name).name).strip("-.") for name in (model, data.removesuffix(".jsonl")))
+    return paths.data_dir() / "evals" / "-".join(("recall", *names, time.strftime("%Y%m%d-%H%M%S")))
 
 
 @app.command()
@@ -54,7 +201,6 @@ def speed(
 
 
 def _print_speed(results: list[Speed]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     def ratio(value: float, spread: tuple[float, float]) -> str:
@@ -75,9 +221,7 @@ def _print_speed(results: list[Speed]) -> None:
             ratio(r.prefill_ratio, r.prefill_ratio_range),
             f"{r.bandwidth_share:.0%}",
         )
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=120)  # a file or a pipe has room for the whole table
+    console = _console()
     console.print(table)
     first = results[0]
     console.print(
@@ -107,17 +251,40 @@ def _startup(repeats: int, as_json: bool) -> None:
     Console().print(table)
 
 
-def _bar(title: str) -> Any:
-    """A progress bar on stderr; entering it gives the ``report(done, total)`` to call."""
+def _console() -> Any:
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=140)  # a file or a pipe has room for the whole table
+
+
+def _bar(title: str, rate: str = "") -> Any:
+    """A progress bar on stderr; entering it gives the ``report(done, total, title?)`` to call.
+
+    Args:
+        rate: unit of a rate to show, as in ``probes/s``.
+    """
     from contextlib import contextmanager
 
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import MofNCompleteColumn, Progress, ProgressColumn
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Any) -> Text:
+            return Text("" if task.speed is None else f"{task.speed:.1f} {rate}")
 
     @contextmanager
     def shown() -> Any:
-        with Progress(console=Console(stderr=True), transient=True) as progress:
+        extra = (MofNCompleteColumn(), Rate()) if rate else ()
+        with Progress(
+            *Progress.get_default_columns(), *extra, console=Console(stderr=True), transient=True
+        ) as progress:
             task = progress.add_task(title, total=None)
-            yield lambda done, total: progress.update(task, completed=done, total=total)
+
+            def report(done: float, total: float, now: str = title) -> None:
+                progress.update(task, completed=done, total=total, description=now)
+
+            yield report
 
     return shown()

@@ -13,6 +13,8 @@ from memchat.data.formats import Conversation, read_conversations, to_json
 from memchat.errors import MemchatError, unknown
 
 SPLITS = ("test", "valid", "train")
+FIT = -1
+"""As ``limit_tokens``: what the model reads at once, less the room for a reply."""
 _SOUGHT = 50
 """Conversations of the world looked at for each one wanted, when limits drop some."""
 

@@ -21,7 +21,7 @@ from memchat.config import Settings
 from memchat.data.accuracy import exact_match, right, token_f1
 from memchat.data.formats import Conversation, Probe
 from memchat.evals.figures import summary
-from memchat.evals.probesets import Selection, Wanted, select
+from memchat.evals.probesets import FIT, Selection, Wanted, select
 from memchat.evals.transcripts import Row, Transcripts
 from memchat.memory.base import Message
 from memchat.protocol import Recalled, Stats, Token
@@ -36,9 +36,6 @@ Report = Callable[[int, str, int], None]
 Told = dict[tuple[int, int], int]
 """(session, turn) of a conversation -> turn of the log."""
 
-FIT = -1
-"""As ``limit_tokens``: what the model reads at once, less the room for a reply."""
-
 
 @dataclass(frozen=True)
 class Task:
@@ -46,6 +43,8 @@ class Task:
 
     memories: list[str]
     wanted: Wanted = field(default_factory=Wanted)
+    command: str = ""
+    """The command line that does it again; goes into the result."""
 
 
 def run(
@@ -226,6 +225,7 @@ def _result(task: Task, engine: Engine, described: Row, chosen: Selection, files
     ]
     return {
         **described,
+        "command": task.command,
         "conversations": len(chosen.conversations),
         "left_out": chosen.left_out,
         "adapters": {},  # none of these modes is trained
