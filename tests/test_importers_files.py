@@ -121,6 +121,12 @@ def test_json_lists_are_read_bit_by_bit(tmp_path: Path, monkeypatch: pytest.Monk
     assert [row.value for row in rows[:-1]] == values[:-1] and "not JSON" in rows[-1].fault
 
 
+@pytest.mark.parametrize("text", ['{"q": "Hi", "n": 1}\n', '[{"q": "Hi"}]', "q,n\nHi,1\n"])
+def test_a_byte_order_mark_is_no_content(tmp_path: Path, text: str) -> None:
+    (tmp_path / "x").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert [row.value["q"] for row in reading.rows(tmp_path / "x")] == ["Hi"]
+
+
 def test_a_bad_row_names_file_line_and_reason(tmp_path: Path) -> None:
     good = {"task": "t", "input": "i", "output": "o"}
     path = write(tmp_path / "x.jsonl", good, "", '{"task": "t"', {"task": "t", "input": 3, "output": "o"}, "[1]", good)
