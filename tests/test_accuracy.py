@@ -63,6 +63,8 @@ def test_normal_form(text: str, wanted: str) -> None:
         ("You saw the Lord of the Rings.", "Lord of Rings", True),
         ("You take vitamin C.", "vitamin A", False),
         ("You take vitamin A and C.", "vitamin A", True),
+        ("You got an A-.", "A-", True),
+        ("You have a dog.", "A-", False),
         ("New  York-City", "new york city", True),
         ("I do not know, but I think it is Rome.", "Rome", True),
         ("", "Rome", False),

@@ -182,21 +182,22 @@ def _dated(text: str) -> str:
 def _stands(values: Sequence[str], reply: str, others: Sequence[str] = (), equal: bool = False) -> bool:
     """Whether one of `values` stands in `reply` other than inside one of `others` (`equal`: or just as one).
 
-    The reply is read with and without its articles, since one may be part of a name ("vitamin A and C"). Values with
-    a date are looked for only where dates have one form, the rest also where they do not: "may" is a verb as well.
+    The reply is read without its articles, and by values of several words also with them, since one may be part of
+    a name ("vitamin A and C"). Values with a date are looked for only where dates have one form, the rest also where they do not: "may" is a verb as well.
     """
-    plain, bare = _plain(reply), normalise(reply)
-    for text, dated in ((bare, False), (plain, False), (_dated(bare), True)):
-        cover = _spans(text.split(), others, dated)
-        for start, end in _spans(text.split(), values, dated):
+    bare = normalise(reply)
+    several = [value for value in values if len(normalise(value).split()) > 1]
+    for text, wanted, dated in ((bare, values, False), (_plain(reply), several, False), (_dated(bare), values, True)):
+        cover = _spans(text, others, dated)
+        for start, end in _spans(text, wanted, dated):
             if not any(a <= start and end <= b and (equal or b - a > end - start) for a, b in cover):
                 return True
     return False
 
 
-def _spans(words: list[str], values: Sequence[str], dated: bool) -> list[tuple[int, int]]:
-    """Where the values stand in `words`: (first, one past the last)."""
-    found = []
+def _spans(text: str, values: Sequence[str], dated: bool) -> list[tuple[int, int]]:
+    """Where the values stand in the words of `text`: (first, one past the last)."""
+    found, words = [], text.split()
     for value in map(normalise, values):
         if dated or not _DATE.search(value):
             form = _dated(value).split()

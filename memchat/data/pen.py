@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
 from random import Random
 
-from memchat.data.facts import Attribute, Forms, split_part
 from memchat.data.values import draw
 
 
@@ -20,35 +18,12 @@ class Line:
 
 
 @dataclass
-class Fact:
-    """A fact as told: the surface form of its value, the turns it was told in, and values that no longer hold."""
-
-    attribute: Attribute
-    owner: str  # "" for the user
-    value: str
-    turns: list[int]
-    old: list[str] = field(default_factory=list)
-    asked: bool = False
-
-    @property
-    def forms(self) -> Forms:
-        forms = self.attribute.other if self.owner else self.attribute.own
-        assert forms is not None
-        return forms
-
-    @property
-    def statement(self) -> str:
-        """The fact in the assistant's words: "your dog is called Biscuit"."""
-        return self.forms.answer.replace("{p}", self.owner).replace("{v}", self.value)
-
-
-@dataclass
 class Asked:
     """A question of the chat with the answer it should get."""
 
     question: str
     answers: list[str]
-    kind: str  # fact, update, abstain
+    kind: str  # of a probe: fact, update, date, count, quote, abstain, forget
     turn: int  # of the question
     evidence: list[int]  # turns in which the answer stands
     superseded: list[str]  # values that held before
@@ -56,17 +31,17 @@ class Asked:
 
 @dataclass
 class Dialogue:
-    """A chat and the questions in it. `ask_from` is the turn from which only questions follow."""
+    """A chat and the questions in it.
+
+    Attributes:
+        ask_from: the turn from which only questions follow.
+        breaks: turns with which a later sitting begins.
+    """
 
     lines: list[Line]
     asked: list[Asked]
     ask_from: int
-
-
-@lru_cache(8192)
-def part(options: tuple[str, ...], split: str) -> tuple[str, ...]:
-    """`split_part`, remembered: it is asked for at every line."""
-    return split_part(options, split)
+    breaks: list[int] = field(default_factory=list)
 
 
 def capital(text: str) -> str:
@@ -94,15 +69,6 @@ class Pen:
         self.used = 0
         self.values: set[str] = set()
         self.sloppy = rng.choice((0.0, 0.0, 0.15, 0.5, 0.95))
-
-    def pick(self, options: tuple[str, ...]) -> str:
-        """One of the phrasings this split may use."""
-        return self.rng.choice(part(options, self.split))
-
-    def common(self, options: tuple[str, ...]) -> str:
-        """The plain form (the first option) about half of the time, where the split has it."""
-        own = part(options, self.split)
-        return own[0] if self.rng.random() < 0.5 else self.rng.choice(own)
 
     def value(self, pool: str) -> str:
         """A value of the split that the chat has not used yet."""

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from random import Random
 
 from memchat.data import words
+from memchat.data.shelf import texts
 
 SPLITS = ("train", "valid", "test")
 _HELD_OUT = {8: "valid", 9: "test"}
@@ -33,9 +34,42 @@ _TITLES = (
 )  # fmt: skip
 
 
+_HOURS = "one two three four five six seven eight nine ten eleven twelve".split()
+_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_CLOSED: dict[str, tuple[str, ...]] = {
+    "weekday": tuple(
+        f"{day} {part}" for day in _DAYS for part in ("morning", "afternoon", "evening", "night", "noon", "lunchtime")
+    ),
+    "month": tuple(
+        f"{part} {month}" for part in ("early", "mid", "late", "the end of", "the middle of") for month in words.MONTHS
+    ),
+    **{
+        pool: values
+        for file in ("attributes_people", "attributes_things")
+        for pool, values in texts(file)["pools"].items()
+    },
+}
+"""Pools that are short lists; all others have made-up values among theirs."""
+
+
+def _ranked() -> dict[str, str]:
+    """The splits of the values of short lists: by rank of the hash, so that each split has enough of each list."""
+    splits: dict[str, str] = {}
+    for values in _CLOSED.values():
+        order = sorted({value.casefold() for value in values}, key=lambda value: zlib.crc32(value.encode()))
+        held = max(4, len(order) // 8)
+        for rank, value in enumerate(order):
+            splits.setdefault(value, "test" if rank < held else "valid" if rank < 2 * held else "train")
+    return splits
+
+
+_RANKED = _ranked()
+
+
 def split_of(value: str) -> str:
-    """The split a value belongs to: 80 % train, 10 % valid, 10 % test, by a hash of its letters."""
-    return _HELD_OUT.get(zlib.crc32(value.casefold().encode()) % 10, "train")
+    """The split a value belongs to: about 80 % train, 10 % valid, 10 % test, by a hash of its letters."""
+    letters = value.casefold()
+    return _RANKED.get(letters) or _HELD_OUT.get(zlib.crc32(letters.encode()) % 10, "train")
 
 
 def made_up(rng: Random) -> str:
@@ -160,6 +194,26 @@ def _code(rng: Random) -> str:
     return "".join(rng.choice("ABCDEFGHKLMNPRSTUVWXYZ23456789") for _ in range(rng.randint(4, 6)))
 
 
+def _time(rng: Random) -> str:
+    if rng.random() < 0.5:
+        return f"{rng.randint(0, 23)}:{rng.randrange(0, 60, 5):02d}"
+    hour = rng.choice(_HOURS)
+    return rng.choice((f"half past {hour}", f"quarter past {hour}", f"quarter to {hour}", f"{hour} o'clock"))
+
+
+def _price(rng: Random) -> str:
+    amount = rng.randint(2, 10 ** rng.choice((2, 3, 3, 4)))
+    return f"{amount} {rng.choice(('pounds', 'euros', 'dollars'))}"
+
+
+def _size(rng: Random) -> str:
+    return f"{rng.randint(28, 60)}{rng.choice(('', '', '.5'))}"
+
+
+def _year(rng: Random) -> str:
+    return str(rng.randint(1930, 2030))
+
+
 def _car(rng: Random) -> str:
     colour = rng.choice(words.COLOURS) + " " if rng.random() < 0.4 else ""
     return colour + (made_up(rng).capitalize() if rng.random() < 0.35 else rng.choice(words.CARS))
@@ -205,6 +259,11 @@ POOLS: dict[str, Callable[[Random], str]] = {
     "number": _number,
     "code": _code,
     "place": _place,
+    "time": _time,
+    "price": _price,
+    "size": _size,
+    "year": _year,
+    **{pool: _listed(values, made_up, 0.0) for pool, values in _CLOSED.items()},
 }
 
 

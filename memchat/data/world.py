@@ -1,27 +1,32 @@
-"""The persona world: endless small chats in which people tell facts about themselves and ask for them later.
+"""The persona world: endless chats in which people tell facts about themselves and others, and ask for them later.
 
-`dialogue(split, rng, size)` makes one chat. It is deterministic by its random generator and takes well under a
-millisecond a turn. User lines use only the values and the phrasings of their split; the assistant has one voice.
+`dialogue(split, rng, size)` makes one chat, deterministic by its random generator, in well under a millisecond a
+turn. User lines use only the values and the sentences of their split; the assistant has one voice.
 """
 
 from __future__ import annotations
 
 from random import Random
 
-from memchat.data import talk, words
-from memchat.data.attributes import ATTRIBUTES
-from memchat.data.facts import Attribute, Forms, favourite, named, number, place
-from memchat.data.pen import Asked, Dialogue, Fact, Pen, capital, sentence
+from memchat.data import talk
+from memchat.data.facts import BOT, Attribute, Fact, attributes, family, listed, singles
+from memchat.data.lists import Lists
+from memchat.data.pen import Dialogue, capital, sentence
+from memchat.data.questions import Questions
+from memchat.data.shelf import texts
 from memchat.data.values import made_up
 
+_RELATIONS = ("friend", "neighbour", "colleague", "cousin", "old friend", "classmate", "flatmate", "partner")
 
-class _Chat(Pen):
-    """Builds one dialogue event by event."""
+
+class _Chat(Lists, Questions):
+    """Builds one chat event by event: what is told. What is asked stands in `Questions`, lists in `Lists`."""
 
     def __init__(self, split: str, rng: Random, size: int) -> None:
         super().__init__(split, rng, size)
-        self.facts: dict[tuple[str, str], Fact] = {}
-        self.people: list[str] = []
+        self.breaks: list[int] = []
+
+    # -- whose fact, and which ------------------------------------------------------------------------------------
 
     def owner(self) -> tuple[str, str]:
         """Whose fact comes next: ("", "") for the user or (name, how it is introduced)."""
@@ -33,44 +38,42 @@ class _Chat(Pen):
             return name, name
         name = self.value("person")
         self.people.append(name)
-        relation = rng.choice(
-            ("friend", "neighbour", "colleague", "cousin", "old friend", "classmate", "flatmate", "partner")
-        )
-        return name, name if rng.random() < 0.3 else f"my {relation} {name}"
+        return name, name if rng.random() < 0.3 else f"my {rng.choice(_RELATIONS)} {name}"
 
     def attribute(self) -> Attribute:
         """One of the world's attributes, or now and then one of any noun: nobody keeps only dogs and keys."""
         rng = self.rng
-        if rng.random() > 0.08:
-            return rng.choice(ATTRIBUTES)
-        noun = (
-            made_up(rng)
-            if rng.random() < 0.3
-            else rng.choice(rng.choice((words.NOUNS, words.ANIMALS, words.FURNITURE)))
-        )
-        kind = rng.choice(("pet", "pet", "favourite", "place", "number"))
-        if kind == "pet":
-            return named(noun, "pet")
-        if kind == "favourite":
-            return favourite(noun, rng.choice(("pet", "title")))
-        return place(noun, "is") if kind == "place" else number(f"{noun} number", "number")
+        kind = rng.random()
+        if kind < 0.5:
+            return rng.choice(singles())
+        if kind < 0.94:
+            return rng.choice(attributes())
+        nouns = texts("nouns")["any"]
+        noun = made_up(rng) if rng.random() < 0.3 else rng.choice(nouns)
+        name, pool = rng.choice((("named", "pet"), ("favourite", "title"), ("place", "place"), ("number", "number")))
+        noun = f"{noun} number" if name == "number" else noun
+        return family(name, noun, pool, "things", {"its": "its", "Its": "Its", "it": "it", "is": "is"})
 
     def new_fact(self) -> tuple[Fact, str]:
-        """A fact that was not told yet, and the core sentence that tells it."""
+        """A fact that was not told yet, and the sentence that tells it."""
         owner, introduced = self.owner()
         while True:
             attribute = self.attribute()
             if (owner, attribute.key) not in self.facts and (attribute.other or not owner):
                 break
         fact = Fact(attribute, owner, self.value(attribute.pool), [])
-        return fact, self.core(fact, introduced)
+        return fact, self.core("tell", fact, introduced)
 
-    def core(self, fact: Fact, introduced: str = "") -> str:
-        sentence = self.common(fact.forms.tell).replace("{p}", introduced or fact.owner)
-        value = fact.value
-        if sentence.startswith("{v}") and self.rng.random() < 0.8:
-            fact.value = value = capital(value)
-        return sentence.replace("{v}", value)
+    def core(self, kind: str, fact: Fact, introduced: str = "") -> str:
+        """A sentence that states the fact, without capital and full stop."""
+        text = fact.forms.says(kind, self.split, self.rng).replace("{p}", introduced or fact.owner)
+        if "{o}" in text:
+            text = text.replace("{o}", fact.old[-1])
+        if text.startswith("{v}") and self.rng.random() < 0.8:
+            fact.value = capital(fact.value)
+        return text.replace("{v}", fact.value)
+
+    # -- telling --------------------------------------------------------------------------------------------------
 
     def tell(self, text: str, facts: list[Fact]) -> None:
         """The user's line that states `facts`, written as a person types it."""
@@ -82,148 +85,194 @@ class _Chat(Pen):
             fact.turns.append(turn)
             self.facts[fact.owner, fact.attribute.key] = fact
 
+    def wrapped(self, core: str) -> str:
+        """The sentence as people put it into a message: alone, introduced, or beside something else."""
+        kind = self.rng.random()
+        if kind < 0.5:
+            return core
+        if kind < 0.82:
+            return talk.user("tell_wraps", self.split, self.rng).replace("{s}", core)
+        aside = talk.user("aside", self.split, self.rng)
+        return f"{sentence(aside)} {capital(core)}" if kind < 0.91 else f"{core}. {capital(aside)}"
+
     def ack(self, facts: list[Fact]) -> None:
+        """The assistant's reply to something told: plain, or the fact in its own words."""
         rng = self.rng
         if rng.random() < 0.5:
-            self.say("assistant", rng.choice(talk.ACK_PLAIN), "ack")
+            self.say("assistant", talk.voice("ack_plain", rng), "ack")
             return
-        said = " and ".join(fact.statement for fact in facts)
-        self.say("assistant", capital(rng.choice(talk.ACK_ECHO).replace("{s}", said)), "echo")
+        said = listed([fact.statement for fact in facts])
+        self.say("assistant", capital(talk.voice("ack_echo", rng).replace("{s}", said)), "echo")
 
     def tell_one(self) -> None:
         fact, core = self.new_fact()
-        self.tell(self.common(talk.TELL_WRAPS).replace("{s}", core), [fact])
-        self.ack([fact])
+        if fact.owner and self.rng.random() < 0.12 and fact.attribute.near:
+            core = self.quoted(fact)
+        elif not fact.owner and self.people and self.rng.random() < 0.04:
+            quote = talk.user("quoted_me", self.split, self.rng)
+            core = quote.replace("{p}", self.rng.choice(self.people)).replace("{s}", core)
+        self.tell(self.wrapped(core) if '"' not in core else core, [fact])
+        kind = self.rng.random()
+        if kind < 0.04:
+            self.slip(fact)
+        elif kind < 0.08 and fact.attribute.bot and not fact.owner and (BOT, fact.attribute.key) not in self.facts:
+            self.answer_in_kind(fact)
+        else:
+            self.ack([fact])
 
-    def tell_two(self) -> None:
-        first, a = self.new_fact()
-        self.facts[first.owner, first.attribute.key] = first
-        second, b = self.new_fact()
-        join = self.pick(talk.JOINS)
-        self.tell(join.replace("{a}", a).replace("{b}", b).replace("{B}", capital(b)), [first, second])
-        self.ack([first, second])
+    def quoted(self, fact: Fact) -> str:
+        """A third person's fact in that person's own words: Ana said: "my dog is called Rex"."""
+        words = fact.attribute.forms("").says("tell", self.split, self.rng).replace("{v}", fact.value)
+        frame = talk.user("quoted_self", self.split, self.rng)
+        return frame.replace("{p}", fact.owner).replace("{s}", sentence(words, fact.value).rstrip("."))
 
-    def update(self) -> None:
-        fact = self.rng.choice(list(self.facts.values()))
-        if len(fact.old) > 1:
-            return self.tell_one()
-        old, fact.value = fact.value, self.value(fact.attribute.pool)
-        fact.old.append(old)
-        fact.asked = False
-        core = self.core(fact)
-        wrap = self.pick(talk.UPDATE_WRAPS) if self.rng.random() < 0.8 else "{s}"
-        wrap = "{s}" if self.split == "train" and self.rng.random() < 0.1 else wrap
-        self.tell(wrap.replace("{s}", core), [fact])
-        if self.rng.random() < 0.5:
+    def tell_more(self, n: int) -> None:
+        """Two or three facts in one message."""
+        told = []
+        for _ in range(n):
+            fact, core = self.new_fact()
+            self.facts[fact.owner, fact.attribute.key] = fact
+            told.append((fact, core))
+        text = talk.user("joins" if n == 2 else "joins3", self.split, self.rng)
+        for name, (_, core) in zip("abc", told, strict=False):
+            text = text.replace(f"{{{name}}}", core).replace(f"{{{name.upper()}}}", capital(core))
+        facts = [fact for fact, _ in told]
+        self.tell(text, facts)
+        self.ack(facts)
+
+    def slip(self, fact: Fact) -> None:
+        """The assistant gets it wrong and the user corrects it; only the correction is learnt."""
+        wrong = self.value(fact.attribute.pool)
+        text = talk.voice("ack_echo", self.rng).replace("{s}", fact.in_words(wrong))
+        self.say("assistant", capital(text), "slip")
+        core = self.core("tell", fact)
+        fact.old.append(wrong)
+        self.tell(talk.user("correction_wraps", self.split, self.rng).replace("{s}", core), [fact])
+        self.ack_update(fact)
+
+    def answer_in_kind(self, fact: Fact) -> None:
+        """The assistant says the same of itself: two speakers, one attribute."""
+        mine = Fact(fact.attribute, BOT, self.value(fact.attribute.pool), [])
+        mine.turns.append(self.say("assistant", f"I see, {fact.statement}. {capital(mine.statement)}.", "slip"))
+        self.facts[BOT, fact.attribute.key] = mine
+
+    # -- changing -------------------------------------------------------------------------------------------------
+
+    def ack_update(self, fact: Fact) -> None:
+        if self.rng.random() < 0.3:
             return self.ack([fact])
-        text = self.rng.choice(talk.ACK_UPDATE).replace("{s}", fact.statement)
+        text = talk.voice("ack_update", self.rng).replace("{s}", fact.statement)
         self.say("assistant", capital(text), "echo")
         return None
 
-    def question(self, forms: Forms, owner: str) -> str:
-        kind = self.rng.random()
-        if forms.noun and kind < 0.2:
-            text = self.pick(talk.NOUN_WRAPS).replace("{n}", forms.noun)
-        elif kind < 0.45:
-            text = self.pick(talk.CLAUSE_WRAPS).replace("{c}", self.rng.choice(forms.clause))
+    def holding(self) -> list[Fact]:
+        """The facts that can change: told by the user, and not ended."""
+        return [fact for fact in self.facts.values() if not fact.state and fact.owner != BOT and len(fact.old) < 2]
+
+    def update(self) -> None:
+        """A new value: said as such, after the end of the old one, or by way of correction."""
+        if not (facts := self.holding()):
+            return self.tell_one()
+        rng, fact = self.rng, self.rng.choice(facts)
+        fact.old.append(fact.value)
+        fact.value = self.value(fact.attribute.pool)
+        fact.asked = False
+        kind = rng.random()
+        if kind < 0.45 and fact.forms.update:
+            text = self.core("update", fact)
+            text = f"{sentence(talk.user('aside', self.split, rng))} {capital(text)}" if rng.random() < 0.15 else text
+        elif kind < 0.6 and fact.forms.deny:
+            text = f"{self.core('deny', fact)}. {capital(self.core('tell', fact))}"
         else:
-            wrap = self.common(talk.ASK_WRAPS) if self.rng.random() < 0.5 else "{q}"
-            text = wrap.replace("{q}", self.pick(forms.ask))
-        return self.style(sentence(text.replace("{p}", owner)))[0]
+            text = talk.user("update_wraps", self.split, rng).replace("{s}", self.core("tell", fact))
+        self.tell(text, [fact])
+        return self.ack_update(fact)
 
-    def ask(self, fact: Fact) -> None:
-        """The user asks for a told fact; now and then the other way round ("Who is Biscuit?")."""
-        fact.asked = True
-        statement = fact.statement
-        if "is called" in statement and self.rng.random() < 0.04:
-            text = self.style(sentence(self.pick(talk.WHO_ASKS).replace("{v}", fact.value), fact.value))[0]
-            self.say("user", text, "ask")
-            noun = statement.removesuffix(f" is called {fact.value}")
-            self.say("assistant", f"{fact.value} is {noun}.", "answer")
-            return
-        text = self.question(fact.forms, fact.owner)
-        turn = self.say("user", text, "ask")
-        kind = "update" if fact.old else "fact"
-        self.asked.append(Asked(text, [fact.value], kind, turn, fact.turns[-1:], list(fact.old)))
-        form = self.rng.choice(talk.ANSWERS)
-        form = "{S}." if form == "{v}." and fact.value[0].islower() else form
-        reply = form.replace("{S}", capital(statement)).replace("{s}", statement).replace("{v}", fact.value)
-        self.say("assistant", reply, "answer")
+    def deny(self) -> None:
+        """What held holds no more, and nothing new is said."""
+        if not (facts := [fact for fact in self.holding() if not fact.old and fact.forms.deny]):
+            return self.tell_one()
+        fact = self.rng.choice(facts)
+        fact.old.append(fact.value)
+        text = self.core("deny", fact)
+        turn = self.say("user", self.style(sentence(text, fact.value))[0], "tell")
+        fact.turns.append(turn)
+        fact.state, fact.asked = "ended", False
+        self.say("assistant", talk.voice("ack_plain", self.rng), "ack")
+        return None
 
-    def ask_unknown(self) -> None:
-        """The user asks for something that was never told."""
-        owner = self.rng.choice(self.people) if self.people and self.rng.random() < 0.25 else ""
-        attribute = self.attribute()
-        forms = attribute.other if owner else attribute.own
-        if forms is None or (owner, attribute.key) in self.facts:
-            return
-        text = self.question(forms, owner)
-        self.asked.append(Asked(text, [], "abstain", self.say("user", text, "ask"), [], []))
-        unknown = forms.unknown.replace("{p}", owner)
-        self.say("assistant", self.rng.choice(talk.UNKNOWN).replace("{c}", unknown), "unknown")
+    def forget(self) -> None:
+        """The user asks to forget something."""
+        if not (facts := [fact for fact in self.holding() if not fact.old]):
+            return self.tell_one()
+        rng, fact = self.rng, self.rng.choice(facts)
+        noun = fact.forms.noun and rng.random() < 0.5
+        text = talk.user("forget_noun" if noun else "forget_clause", self.split, rng)
+        text = text.replace("{n}" if noun else "{c}", fact.forms.phrase("noun" if noun else "clause", rng))
+        fact.turns.append(self.say("user", self.style(sentence(text.replace("{p}", fact.owner)))[0], "tell"))
+        fact.state, fact.asked = "forgotten", False
+        self.say("assistant", talk.voice("ack_forget", rng), "ack")
+        return None
 
-    def exchange(self, pair: tuple[tuple[str, ...], tuple[str, ...]]) -> None:
-        self.say("user", self.style(sentence(self.pick(pair[0])))[0], "talk")
-        self.say("assistant", self.rng.choice(pair[1]), "talk")
+    # -- passing the time -----------------------------------------------------------------------------------------
+
+    def exchange(self, intent: talk.Intent) -> None:
+        self.say("user", self.style(sentence(self.rng.choice(talk.phrases(intent.user, self.split))))[0], "talk")
+        self.say("assistant", self.rng.choice(intent.reply), "talk")
 
     def small_talk(self) -> None:
-        kind = self.rng.random()
-        if kind < 0.15:
-            text = self.pick(talk.WORLD_ASKS).replace(
-                "{x}", self.value(self.rng.choice(("city", "title", "food", "country")))
-            )
+        if self.rng.random() < 0.12:
+            word = self.value(self.rng.choice(("city", "title", "food", "country")))
+            text = talk.user("world_asks", self.split, self.rng).replace("{x}", word)
             self.say("user", self.style(sentence(text))[0], "talk")
-            self.say("assistant", talk.WORLD_ANSWERS[0], "talk")
-        elif kind < 0.35:
-            self.exchange(self.rng.choice(talk.ASSISTANT))
+            self.say("assistant", talk.voice("world_answers", self.rng), "talk")
         else:
-            self.exchange(self.rng.choice(talk.SMALL_TALK))
+            self.exchange(self.rng.choice(talk.intents("talk")))
+
+    def greet(self) -> None:
+        self.exchange(self.rng.choice(talk.intents("greeting")))
+
+    def leave(self) -> None:
+        """The end of a sitting and the beginning of the next."""
+        if self.rng.random() < 0.6:
+            self.exchange(self.rng.choice(talk.intents("goodbye")))
+        self.breaks.append(len(self.lines))
+        if self.rng.random() < 0.6:
+            self.greet()
+
+    # -- the whole ------------------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        rng = self.rng
-        if rng.random() < 0.3:
-            self.say("system", rng.choice(talk.SYSTEMS), "system")
-        if rng.random() < 0.3:
-            self.exchange(rng.choice(talk.GREETINGS))
+        if self.rng.random() < 0.3:
+            self.say("system", talk.voice("systems", self.rng), "system")
+        if self.rng.random() < 0.3:
+            self.greet()
 
     def tell_phase(self) -> None:
-        """Facts, updates and small talk, with some questions in between, up to about half of the size."""
+        """Facts, changes and small talk, with some questions in between, up to about half of the size."""
         rng = self.rng
-        early, chatter = rng.choice((0.0, 0.1, 0.25)), rng.choice((0.05, 0.2, 0.4))
+        early, chatter = rng.choice((0.0, 0.1, 0.25)), rng.choice((0.05, 0.15, 0.35))
+        events = (
+            (0.60, self.tell_one), (0.08, lambda: self.tell_more(2)), (0.03, lambda: self.tell_more(3)),
+            (0.13, self.update), (0.025, self.deny), (0.02, self.forget), (0.09, self.lists), (0.025, self.leave),
+        )  # fmt: skip
+        actions, weights = [action for _, action in events], [weight for weight, _ in events]
         while True:
             kind = rng.random()
             if self.facts and kind < early:
                 self.ask(rng.choice(list(self.facts.values())))
-            elif kind < early + chatter:
+            elif self.lines and kind < early + chatter:
                 self.small_talk()
-            elif self.facts and kind < early + chatter + 0.07:
-                self.update()
-            elif kind < early + chatter + 0.15:
-                self.tell_two()
+            elif self.facts:
+                rng.choices(actions, weights)[0]()
             else:
                 self.tell_one()
-            pending = sum(not fact.asked for fact in self.facts.values())
+            pending = sum(not fact.asked for fact in self.facts.values()) + len(self.named_lists)
             if self.used + pending * 75 > self.size:
                 return
 
-    def ask_phase(self, unknown: float) -> None:
-        """Every fact that was not asked for yet, in any order, with questions about things never told in between."""
-        rng = self.rng
-        left = [fact for fact in self.facts.values() if not fact.asked]
-        rng.shuffle(left)
-        for fact in left:
-            if rng.random() < unknown:
-                self.ask_unknown()
-            if rng.random() < 0.06:
-                self.small_talk()
-            self.ask(fact)
-        if rng.random() < 0.15 or not left:
-            self.ask_unknown()
-        if rng.random() < 0.1:
-            self.exchange(talk.GOODBYES)
 
-
-def dialogue(split: str, rng: Random, size: int = 900, unknown: float = 0.12) -> Dialogue:
+def dialogue(split: str, rng: Random, size: int = 900, unknown: float = 0.15) -> Dialogue:
     """One chat of roughly `size` characters in which every fact told is asked for at least once.
 
     `unknown` is how often such a question is preceded by one about something that was never told.
@@ -233,4 +282,4 @@ def dialogue(split: str, rng: Random, size: int = 900, unknown: float = 0.12) ->
     chat.tell_phase()
     ask_from = len(chat.lines)
     chat.ask_phase(unknown)
-    return Dialogue(chat.lines, chat.asked, ask_from)
+    return Dialogue(chat.lines, chat.asked, ask_from, chat.breaks)

@@ -10,34 +10,36 @@ from memchat.evals.transcripts import Row
 
 
 def tables(result: Row) -> list[Table]:
-    """Accuracy and cost with a row for each memory mode, and accuracy by kind of probe."""
-    return [_accuracy(result), _kinds(result), _cost(result)]
+    """Accuracy and cost with a row for each memory mode; accuracy by kind of probe, by evidence and by length."""
+    return [_accuracy(result), _parts(result), _cost(result)]
 
 
 def _accuracy(result: Row) -> Table:
-    rows = result["rows"]
     title = f"Recall of {result['model']} on {result['data']}: {result['conversations']} conversations"
-    table = _table(title, "memory", "n", "accuracy (95 %)", "exact", "F1", "evidence", "in view", "out of view")
-    for part in rows[0]["lengths"]:
-        table.add_column(f"{part['part']}\n{part['tokens'][0]}-{part['tokens'][1]} tokens", justify="right")
-    for row in rows:
+    table = _table(title, "memory", "n", "accuracy (95 %)", "exact match", "token F1", "evidence recall")
+    for row in result["rows"]:
         overall = row["overall"]
-        table.add_row(
-            row["memory"],
-            str(overall["n"]),
-            _with_interval(overall),
-            *(_share(overall[key]) for key in ("exact_match", "token_f1", "evidence_recall")),
-            *(_of(row[key]) for key in ("in_view", "out_of_view")),
-            *(_share(part["accuracy"]) for part in row["lengths"]),
-        )
+        shares = (_share(overall[key]) for key in ("exact_match", "token_f1", "evidence_recall"))
+        table.add_row(row["memory"], str(overall["n"]), _with_interval(overall), *shares)
     return table
 
 
-def _kinds(result: Row) -> Table:
+def _parts(result: Row) -> Table:
     rows = result["rows"]
-    table = _table("Accuracy by kind of probe (95 %)", "kind", "n", *(row["memory"] for row in rows))
-    for kind, first in rows[0]["kinds"].items():
-        table.add_row(kind, str(first["n"]), *(_with_interval(row["kinds"][kind]) for row in rows))
+    table = _table("Accuracy (95 %) and number of probes", "probes", *(row["memory"] for row in rows))
+
+    def add(name: str, scores: list[Row]) -> None:
+        table.add_row(name, *(f"{_with_interval(s)} {s['n']:4}" for s in scores))
+
+    for kind in rows[0]["kinds"]:
+        add(kind, [row["kinds"][kind] for row in rows])
+    table.add_section()
+    add("evidence in view", [row["in_view"] for row in rows])
+    add("evidence out of view", [row["out_of_view"] for row in rows])
+    table.add_section()
+    for i, part in enumerate(rows[0]["lengths"]):
+        low, high = part["tokens"]
+        add(f"{part['part']} third, {low}-{high} tokens", [row["lengths"][i] for row in rows])
     return table
 
 
@@ -77,10 +79,6 @@ def _with_interval(score: Row) -> str:
         return "-"
     low, high = score["interval"]
     return f"{score['accuracy']:.3f} ({low:.2f}-{high:.2f})"
-
-
-def _of(score: Row) -> str:
-    return f"{_share(score['accuracy'])} of {score['n']}" if score["n"] else "-"
 
 
 def _pair(figures: dict[str, Any], second: str, form: str) -> str:

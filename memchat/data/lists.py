@@ -1,0 +1,71 @@
+"""Lists that grow: shopping lists, guests, wishes; things are put on, taken off, read out and counted."""
+
+from __future__ import annotations
+
+from memchat.data.facts import fill, listed
+from memchat.data.grammar import phrases
+from memchat.data.pen import Asked, sentence
+from memchat.data.questions import Questions
+from memchat.data.shelf import texts
+
+
+class Lists(Questions):
+    """The lists of a chat, by name, in `named_lists`; the turns that changed each in `list_turns`."""
+
+    list_turns: dict[str, list[int]]
+
+    def lists(self) -> None:
+        """One thing goes onto a list or off it; now and then somebody asks in between."""
+        rng = self.rng
+        if not self.named_lists:
+            self.list_turns = {}
+        names = list(self.named_lists)
+        kind = rng.random()
+        if names and kind < 0.12:
+            return self.ask_list(rng.choice(names))
+        if names and kind < 0.27:
+            name = rng.choice(names)
+            if len(self.named_lists[name]) > 1:
+                return self.take(name)
+        entry = rng.choice(texts("families")["lists"]["names"])
+        if names and kind < 0.85:
+            entry = next(e for e in texts("families")["lists"]["names"] if e.startswith(rng.choice(names) + ":"))
+        name, _, pool = entry.partition(": ")
+        return self.put(name, pool)
+
+    def put(self, name: str, pool: str) -> None:
+        """Something new on a list of up to four things."""
+        items = self.named_lists.setdefault(name, [])
+        if len(items) >= 4:
+            return self.take(name)
+        items.append(self._line("put", name, self.value(pool)))
+        ack = self.rng.choice(texts("families")["lists"]["ack"])
+        self.say("assistant", fill(ack, {"v": items[-1], "my": "your", "x": name}), "echo")
+        return None
+
+    def take(self, name: str) -> None:
+        """One thing off the list."""
+        items = self.named_lists[name]
+        value = items.pop(self.rng.randrange(len(items)))
+        self._line("take", name, value)
+        ack = self.rng.choice(texts("families")["lists"]["ack_take"])
+        self.say("assistant", fill(ack, {"v": value, "my": "your", "x": name}), "echo")
+
+    def _line(self, kind: str, name: str, value: str) -> str:
+        """The user's line; returns the value as it stands in it."""
+        text = self.rng.choice(phrases(texts("families")["lists"][kind], self.split))
+        text, lower = self.style(sentence(fill(text, {"my": "my", "x": name, "v": value}), value))
+        self.list_turns.setdefault(name, []).append(self.say("user", text, "list"))
+        return self.surface(text, value, lower)
+
+    def ask_list(self, name: str) -> None:
+        """What is on the list, or how many things."""
+        table, items = texts("families")["lists"], self.named_lists[name]
+        count = self.rng.random() < 0.35
+        text = self.rng.choice(phrases(table["count" if count else "ask"], self.split))
+        text, turn = self.asks(fill(text, {"my": "my", "x": name}))
+        value = str(len(items)) if count else listed(items)
+        form = table["answer_one" if len(items) == 1 else "answer_count"] if count else table["answer"]
+        self.asked.append(Asked(text, [value], "count" if count else "fact", turn, list(self.list_turns[name]), []))
+        reply = fill(form, {"my": "your", "x": name, "v": value})
+        self.say("assistant", sentence(reply, value), "answer")
