@@ -340,9 +340,9 @@ def test_nothing_happens_to_a_thing_after_its_last_event() -> None:
             told = re.fullmatch(r"(.+) has the (\w+)\.|The (\w+) is in the (.+)\.", dialogue.lines[asked.turn + 1].text)
             if not told or not asked.answers:
                 continue
-            thing = re.compile(rf"\bthe {told[2] or told[3]}\b", re.IGNORECASE)
+            thing = re.compile(rf"\b{told[2] or told[3]}\b")
             story = [line.text for line in dialogue.lines[: dialogue.ask_from]]
-            assert not any(thing.search(text) for text in story[asked.evidence[0] + 1 :] if len(text) > 70)
+            assert not any(thing.search(text) for text in story[asked.evidence[0] + 1 :])
             sentence = [s for s in re.split(r"(?<=\.) ", story[asked.evidence[0]]) if thing.search(s)][-1]
             assert asked.answers[0].casefold() in sentence.casefold()
             checked += 1

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from random import Random
 
-from memchat.data.grammar import phrases
+from memchat.data.grammar import expand, phrases
 from memchat.data.pen import Asked, Dialogue, Line
 from memchat.data.tasks.shared import fill, finish, pick, texts, word_of
 from memchat.data.values import draw
@@ -63,10 +64,15 @@ def _category(split: str, rng: Random, count: int) -> Groups:
     return [lambda name=name: fill(frame, w=rng.choice(found["category"][name])) for name in names]  # type: ignore[misc]
 
 
+@cache
+def _sentences(topic: str) -> list[str]:
+    """All sentences of a topic: the topic belongs to one split, so its sentences need not be parted."""
+    return [text for pattern in texts("labels")["topic"][topic] for text in expand(pattern)]
+
+
 def _topic(split: str, rng: Random, count: int) -> Groups:
-    topics = texts("labels")["topic"]
-    names = rng.sample(phrases(tuple(topics), split), count)
-    return [lambda name=name: pick(topics[name], split, rng) for name in names]  # type: ignore[misc]
+    names = rng.sample(phrases(tuple(texts("labels")["topic"]), split), count)
+    return [lambda name=name: rng.choice(_sentences(name)) for name in names]  # type: ignore[misc]
 
 
 def _feeling(split: str, rng: Random, count: int) -> Groups:
