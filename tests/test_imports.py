@@ -151,7 +151,20 @@ def code_lines(text: str) -> int:
 
 
 def test_code_lines_are_counted() -> None:
-    text = '"""Doc\nof two lines."""\n\nX = 1  # note\n"""What X is."""\n# note\ndef f():\n    """Doc."""\n\n    return (\n        1\n    )\n'
+    lines = [
+        '"""Doc',
+        'of two lines."""',
+        "",
+        "X = 1  # note",
+        '"""What X is."""',
+        "def f():",
+        '    """Doc."""',
+        "    # note",
+        "    return (",
+        "        1",
+        "    )",
+    ]
+    text = "\n".join(lines)
     assert code_lines(text) == 5  # X, def, and three lines of return
     assert code_lines('x = """\n\ntext\n"""\nf("no doc")\n') == 5, "a string that is used is code"
 

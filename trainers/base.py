@@ -1,14 +1,16 @@
 """The base model: a small Llama trained from nothing on the persona world, so that it chats and remembers.
 
-    memchat train base --preset quick
+    memchat train base --preset starter
 
-Read from top to bottom: settings, batches, loss, model, run, save. Short chats come first, then longer ones;
-every fact told is asked for, and answers weigh most in the loss, since everything else in a chat is easier.
+Read from top to bottom: settings, batches, loss, model, run, save. Short chats come first, then longer ones, with
+SQL, tool calls, labels and stories among them; every fact told is asked for, and answers weigh most in the loss,
+since everything else in a chat is easier.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -19,6 +21,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from memchat.data.pen import Dialogue
+from memchat.data.tasks.labels import labels_task
+from memchat.data.tasks.sql import sql_task
+from memchat.data.tasks.stories import stories_task
+from memchat.data.tasks.tools import tools_task
 from memchat.data.world import dialogue
 from memchat.errors import UsageError, unknown
 from trainers.card import write_card
@@ -29,8 +36,12 @@ from trainers.settings import apply
 from trainers.tokenizer import encode_lines, train_tokenizer
 
 # What a token of each kind of line weighs in the loss; lines of the user and the system are read, hardly predicted.
-WEIGHTS = {"answer": 4.0, "unknown": 2.0, "echo": 2.0, "talk": 1.0, "ack": 0.5}
+# A slip is what the assistant must not learn to say, a story what nobody can foresee.
+WEIGHTS = {"answer": 4.0, "unknown": 2.0, "echo": 2.0, "talk": 1.0, "ack": 0.5, "story": 0.3, "slip": 0.0}
 USER_WEIGHT = 0.1
+
+TASKS = (sql_task, tools_task, labels_task, stories_task)
+"""What the model learns beside chatting, in equal parts."""
 
 Row = tuple[list[int], list[float]]  # token ids of a chat, and what predicting each of them weighs
 
@@ -39,7 +50,7 @@ Row = tuple[list[int], list[float]]  # token ids of a chat, and what predicting 
 class BaseConfig:
     """Settings of the base recipe."""
 
-    vocabulary: int = 1024
+    vocabulary: int = 2048
     hidden: int = 192
     layers: int = 6
     heads: int = 6
@@ -48,20 +59,23 @@ class BaseConfig:
     context: int = 1024  # positions
     batch_tokens: int = 4096  # padded tokens in a batch
     short_share: float = 0.2  # share of the run with short chats only
-    longest: int = 1750  # characters of the longest chats that are trained often, about 700 tokens
+    longest: int = 2300  # characters of the longest chats that are trained often, about 750 tokens
+    tasks_from: float = 0.25  # share of the run after which other tasks come in between,
+    tasks: float = 0.26  # and the share of their batches
     doubt_from: float = 0.8  # share of the run after which questions about things never told are frequent,
     doubt: float = 0.4  # and how frequent: learnt before recall, "I do not know" would be the answer to everything
     muon_lr: float = 0.02
     adamw_lr: float = 3e-3
     weight_decay: float = 0.1
     tokenizer_chats: int = 4000
+    tokenizer_tasks: int = 400  # of each other task
     test_probes: int = 500
     loop: LoopConfig = field(default_factory=LoopConfig)
 
 
 PRESETS: dict[str, dict[str, Any]] = {
-    # CPU: about half an hour on two idle cores, estimated from 4.9 thousand tokens/s
-    "quick": {"steps": 2000, "eval_every": 200, "save_every": 100},
+    "starter": {"steps": 3400, "eval_every": 250, "save_every": 50},
+    "quick": {"steps": 1200, "eval_every": 200, "save_every": 100, "tasks": 0.0},
 }
 
 
@@ -86,19 +100,26 @@ class ChatBatches:
         done = index / max(1, self.total)
         ramp = min(1.0, max(0.0, (done - self.config.short_share) / 0.3))
         longest = 600 + ramp * (self.config.longest - 600)
-        if rng.random() < 0.35:
+        if rng.random() < 0.3:
             return rng.randint(100, 600)
-        if ramp == 1.0 and rng.random() < 0.06:
+        if ramp == 1.0 and rng.random() < 0.1:
             return rng.randint(self.config.longest, round(self.config.longest * 1.35))
         return round(rng.uniform(250, longest))
 
+    def maker(self, index: int, rng: Random) -> Callable[[], Dialogue]:
+        """What writes the chats of a batch: the persona world most of the time, one of the other tasks else."""
+        done, size = index / max(1, self.total), self.size(index, rng)
+        if done >= self.config.tasks_from and rng.random() < self.config.tasks:
+            task = rng.choice(TASKS)
+            return lambda: task("train", rng, min(size, 1200))
+        unknown = self.config.doubt if done >= self.config.doubt_from else 0.15
+        return lambda: dialogue("train", rng, size, unknown)
+
     def __getitem__(self, index: int) -> Batch:
         rng = Random(f"chats {self.config.loop.seed} {index}")
-        size, chats, made = self.size(index, rng), [], 0
-        late = index >= self.config.doubt_from * self.total
-        unknown = self.config.doubt if late else 0.12
+        make, chats, made = self.maker(index, rng), [], 0
         while made < 2 * self.config.batch_tokens:
-            chats.append(self.encode(rng, size, unknown))
+            chats.append(self.encode(make()))
             made += len(chats[-1][0])
         rows = self.fit(sorted(chats, key=lambda chat: len(chat[0])), rng)
         longest = len(rows[-1][0])
@@ -115,9 +136,9 @@ class ChatBatches:
         room = max(1, self.config.batch_tokens // len(chats[end - 1][0]))
         return chats[max(0, end - room) : end]
 
-    def encode(self, rng: Random, size: int, unknown: float = 0.12) -> Row:
+    def encode(self, chat: Dialogue) -> Row:
         """Token ids of one chat and the weight of predicting each of them."""
-        lines = dialogue("train", rng, size, unknown).lines
+        lines = chat.lines
         ids, weights = [self.tokenizer.bos_token_id], [0.0]
         parts = encode_lines(self.tokenizer, ((line.role, line.text) for line in lines))
         for line, part in zip(lines, parts, strict=True):
@@ -136,9 +157,11 @@ def chat_loss(model: nn.Module, batch: Batch) -> Tensor:
 
 
 def build_tokenizer(config: BaseConfig) -> Any:
-    """Learn the tokenizer from training chats alone."""
-    chats = (dialogue("train", Random(f"tokenizer {config.loop.seed} {i}"), 900) for i in range(config.tokenizer_chats))
-    texts = chain.from_iterable((line.text for line in chat.lines) for chat in chats)
+    """Learn the tokenizer from the training split alone: chats, and a few of each other task."""
+    seed = config.loop.seed
+    chats = (dialogue("train", Random(f"tokenizer {seed} {i}"), 900) for i in range(config.tokenizer_chats))
+    others = (task("train", Random(f"tokenizer {seed} {i}"), 900) for i in range(config.tokenizer_tasks) for task in TASKS)
+    texts = chain.from_iterable((line.text for line in chat.lines) for chat in chain(chats, others))
     return train_tokenizer(texts, config.vocabulary, config.context)
 
 
@@ -162,7 +185,7 @@ def build_model(config: BaseConfig, tokenizer: Any) -> Any:
     return model
 
 
-def run(config: BaseConfig, out: Path, *, preset_name: str = "quick", resume: bool = False) -> dict[str, Any]:
+def run(config: BaseConfig, out: Path, *, preset_name: str = "starter", resume: bool = False) -> dict[str, Any]:
     """Train, evaluate on unseen values and phrasings, and save a transformers folder to `out`. Returns the scores."""
     check(config)
     quiet()

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from memchat.data.accuracy import right, wilson
-from memchat.data.world import Asked, dialogue
+from memchat.data.pen import Asked
+from memchat.data.world import dialogue
 from trainers.tokenizer import encode_lines
 
 __all__ = ["Question", "measure", "questions", "replies", "right", "wilson"]

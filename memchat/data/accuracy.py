@@ -183,7 +183,8 @@ def _stands(values: Sequence[str], reply: str, others: Sequence[str] = (), equal
     """Whether one of `values` stands in `reply` other than inside one of `others` (`equal`: or just as one).
 
     The reply is read without its articles, and by values of several words also with them, since one may be part of
-    a name ("vitamin A and C"). Values with a date are looked for only where dates have one form, the rest also where they do not: "may" is a verb as well.
+    a name ("vitamin A and C"). Values with a date are looked for only where dates have one form, the rest also where
+    they do not: "may" is a verb as well.
     """
     bare = normalise(reply)
     several = [value for value in values if len(normalise(value).split()) > 1]

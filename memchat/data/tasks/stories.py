@@ -103,7 +103,7 @@ class _Teller:
     def close_line(self, last: bool = False) -> None:
         if not self.sentences:
             return
-        role, kind = ("assistant", "talk") if self.by_assistant else ("user", "tell")
+        role, kind = ("assistant", "story") if self.by_assistant else ("user", "tell")
         self.lines.append(Line(role, " ".join(self.sentences), kind))
         self.sentences, self.length = [], 0
         if not self.by_assistant:
