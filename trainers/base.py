@@ -102,8 +102,8 @@ class ChatBatches:
         longest = 600 + ramp * (self.config.longest - 600)
         if rng.random() < 0.3:
             return rng.randint(100, 600)
-        if ramp == 1.0 and rng.random() < 0.1:
-            return rng.randint(self.config.longest, round(self.config.longest * 1.35))
+        if ramp == 1.0 and rng.random() < 0.15:
+            return rng.randint(self.config.longest, round(self.config.longest * 1.4))
         return round(rng.uniform(250, longest))
 
     def maker(self, index: int, rng: Random) -> Callable[[], Dialogue]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from memchat.data import talk
-from memchat.data.facts import BOT, Attribute, Fact
+from memchat.data.facts import BOT, Attribute, Fact, listed
 from memchat.data.pen import Asked, Pen, capital, sentence
 
 
@@ -145,17 +145,16 @@ class Questions(Pen):
         """What the talk was about."""
         topics = dict.fromkeys(fact.attribute.topic for fact in self.facts.values() if fact.owner != BOT)
         if topics:
-            from memchat.data.facts import listed
-
             self.asks(talk.user("topic_asks", self.split, self.rng))
             self.say("assistant", f"We talked about {listed(list(topics)[:4])}.", "answer")
 
-    def ask_phase(self, unknown: float) -> None:
-        """Every fact that was not asked for yet, in any order, with other questions in between."""
+    def ask_phase(self, unknown: float, share: float) -> None:
+        """A share of the facts that were not asked for yet, in any order, with other questions in between."""
         rng = self.rng
         left: list[Fact | str] = [fact for fact in self.facts.values() if not fact.asked]
         left += list(self.named_lists)
         rng.shuffle(left)
+        left = left[: max(1, round(share * len(left)))]
         while left:
             if rng.random() < unknown:
                 self.ask_unknown()

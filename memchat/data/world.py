@@ -248,8 +248,8 @@ class _Chat(Lists, Questions):
         if self.rng.random() < 0.3:
             self.greet()
 
-    def tell_phase(self) -> None:
-        """Facts, changes and small talk, with some questions in between, up to about half of the size."""
+    def tell_phase(self, share: float) -> None:
+        """Facts, changes and small talk, some questions in between, as far as the size has room for the rest."""
         rng = self.rng
         early, chatter = rng.choice((0.0, 0.1, 0.25)), rng.choice((0.05, 0.15, 0.35))
         events = (
@@ -268,18 +268,23 @@ class _Chat(Lists, Questions):
             else:
                 self.tell_one()
             pending = sum(not fact.asked for fact in self.facts.values()) + len(self.named_lists)
-            if self.used + pending * 75 > self.size:
+            if self.used + pending * share * 75 > self.size:
                 return
 
 
-def dialogue(split: str, rng: Random, size: int = 900, unknown: float = 0.15) -> Dialogue:
-    """One chat of roughly `size` characters in which every fact told is asked for at least once.
+def dialogue(
+    split: str, rng: Random, size: int = 900, unknown: float = 0.15, share: float | None = None
+) -> Dialogue:
+    """One chat of roughly `size` characters: what is told, and then questions for it.
 
-    `unknown` is how often such a question is preceded by one about something that was never told.
+    Args:
+        unknown: how often such a question is preceded by one about something that was never told.
+        share: how much of what was told is asked for at the end; None draws it: most chats ask for everything.
     """
+    share = share or rng.choices((1.0, 0.5, 0.25), (0.6, 0.2, 0.2))[0]
     chat = _Chat(split, rng, size)
     chat.open()
-    chat.tell_phase()
+    chat.tell_phase(share)
     ask_from = len(chat.lines)
-    chat.ask_phase(unknown)
+    chat.ask_phase(unknown, share)
     return Dialogue(chat.lines, chat.asked, ask_from, chat.breaks)
