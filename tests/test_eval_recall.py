@@ -25,7 +25,6 @@ from memchat.session import Session
 from memchat.store import Store
 from tests.fakes import FakeEngine
 from tests.tiny import tiny_folder
-from tests.toy_memory import Diary
 
 ROOT = Path(__file__).resolve().parent.parent
 TIMES = {"recall_ms", "write_ms", "ttft_ms", "tokens_per_s", "wall_s"}
@@ -94,7 +93,6 @@ def test_what_is_added_is_stored_and_remembered(store: Store) -> None:
 def test_a_probe_answers_as_ask_would_and_leaves_no_trace(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     from memchat.memory import registry
 
-    monkeypatch.setattr("tests.toy_memory.Diary", Diary)
     monkeypatch.setitem(registry.MODES, "diary", registry.Mode("tests.toy_memory:Diary", "a toy"))
     for mode in ("full", "window", "none", "diary"):
         session = Session.open(store, Parrot(), Settings(memory=mode))
@@ -129,9 +127,9 @@ def test_full_sees_everything_and_window_what_is_near(tmp_path: Path, data: str)
     assert full["overall"]["n"] == 9 and full["overall"]["right"] == 6, "a parrot never says that it does not know"
     assert full["in_view"]["accuracy"] == 1 and full["out_of_view"]["n"] == 0
     assert full["overall"]["evidence_recall"] == 1
-    # six messages are kept: the dog of c, told seven messages ago, is as far away as the others
-    assert window["kinds"]["fact"]["right"] == 0 and window["kinds"]["update"]["right"] == 3
-    assert window["out_of_view"]["n"] == window["in_view"]["n"] == 3
+    # six messages are kept: all five of c, and of the others only the second fact
+    assert window["kinds"]["fact"]["right"] == 1 and window["kinds"]["update"]["right"] == 3
+    assert (window["in_view"]["n"], window["out_of_view"]["n"]) == (4, 2)
     assert window["out_of_view"]["accuracy"] == 0 and window["in_view"]["accuracy"] == 1
     assert none["in_view"]["n"] == 0 and none["in_view"]["accuracy"] is None and none["overall"]["right"] == 0
     assert none["prompt_tokens"]["max"] < window["prompt_tokens"]["max"] < full["prompt_tokens"]["max"]
@@ -139,8 +137,8 @@ def test_full_sees_everything_and_window_what_is_near(tmp_path: Path, data: str)
 
 
 def test_every_probe_has_its_line(tmp_path: Path, data: str) -> None:
-    run(Task(["window"], Wanted(data)), Parrot(), Settings(), tmp_path)
-    found = lines(tmp_path)
+    run(Task(["window"], Wanted(data)), Parrot(), Settings(), tmp_path / "out")
+    found = lines(tmp_path / "out")
     assert [(row["conversation"], row["probe"]) for row in found] == [(c, i) for c in "abc" for i in range(3)]
     dog, cat, bird = found[:3]
     assert (dog["kind"], dog["right"], dog["in_view"], dog["answers"]) == ("fact", False, 0, ["Rexa"])

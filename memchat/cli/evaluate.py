@@ -277,9 +277,11 @@ def _bar(title: str, rate: str = "") -> Any:
     @contextmanager
     def shown() -> Any:
         extra = (MofNCompleteColumn(), Rate()) if rate else ()
-        with Progress(
-            *Progress.get_default_columns(), *extra, console=Console(stderr=True), transient=True
-        ) as progress:
+        console = Console(stderr=True)
+        if not console.is_terminal:  # a log keeps no bar, and Rich would leave an empty line in it
+            yield lambda done, total, now=title: None
+            return
+        with Progress(*Progress.get_default_columns(), *extra, console=console, transient=True) as progress:
             task = progress.add_task(title, total=None)
 
             def report(done: float, total: float, now: str = title) -> None:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -67,13 +68,9 @@ def run(
     chosen = select(wanted, lambda c: full_prompt(engine, settings, c))
     total = chosen.probes * len(task.memories)
     described = describe(task.memories, wanted, engine, settings, chosen)
-    with (
-        Transcripts.opened(folder, described, resume=resume, force=force) as files,
-        tempfile.TemporaryDirectory(prefix="memchat-eval-") as scratch,
-        Store(Path(scratch) / "eval.db") as store,
-    ):
+    with Transcripts.opened(folder, described, resume=resume, force=force) as files:
         for memory in task.memories:
-            asked = _Run(engine, settings, store, files, memory, partial(report, total, memory))
+            asked = _Run(engine, settings, files, memory, partial(report, total, memory))
             for conversation in chosen.conversations:
                 asked.conversation(conversation)
         result = _result(task, engine, described, chosen, files)
@@ -115,23 +112,26 @@ class _Run:
         self,
         engine: Engine,
         settings: Settings,
-        store: Store,
         files: Transcripts,
         memory: str,
         report: Callable[[int], None],
     ) -> None:
-        self.engine, self.settings, self.store, self.files, self.memory = engine, settings, store, files, memory
+        self.engine, self.settings, self.files, self.memory = engine, settings, files, memory
         self._report = report
         self._finished = {row["conversation"] for row in files.conversations if row["memory"] == memory}
         self._asked = {(row["conversation"], row["probe"]) for row in files.probes if row["memory"] == memory}
 
     def conversation(self, conversation: Conversation) -> None:
-        """Tell it and ask what has not been asked before."""
+        """Tell it and ask what has not been asked before, over a store of its own: nothing comes from elsewhere."""
         self._report(len(self.files.probes))
         if conversation.id in self._finished:
             return
         started = time.perf_counter()
-        with Session.open(self.store, self.engine, self.settings, memory=self.memory) as session:
+        with (
+            tempfile.TemporaryDirectory(prefix="memchat-eval-") as scratch,
+            Store(Path(scratch) / "eval.db") as store,
+            Session.open(store, self.engine, self.settings, memory=self.memory) as session,
+        ):
             told, writes = tell(session, conversation)
             for number, probe in enumerate(conversation.probes):
                 if (conversation.id, number) not in self._asked:
@@ -244,12 +244,5 @@ def _threads() -> int:
 
 
 def _versions() -> dict[str, str]:
-    import torch
-    import transformers
-
-    return {
-        "memchat": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-    }
+    installed = {name: version(name) for name in ("torch", "transformers")}
+    return {"memchat": __version__, "python": platform.python_version(), **installed}
