@@ -27,29 +27,36 @@ def world(
     split: Annotated[str, typer.Option(help="train, valid or test: disjoint in values and phrasings.")] = "test",
     n: Annotated[int, typer.Option(min=1, help="How many conversations.")] = 300,
     seed: Annotated[int, typer.Option(help="Same seed, same file.")] = 0,
+    tokens: Annotated[
+        str | None,
+        typer.Option(help="How long they are, LOW-HIGH, in tokens of the starter.", show_default="up to its context"),
+    ] = None,
 ) -> None:
     """Write conversations with probes from the synthetic persona world."""
     from time import perf_counter
 
+    from memchat.cli.options import span
     from memchat.data.formats import write_conversations
-    from memchat.data.probes import conversations
+    from memchat.data.probes import CHARACTERS, SIZES, conversations
     from memchat.data.values import SPLITS
     from memchat.errors import unknown
 
     if split not in SPLITS:
         raise unknown("split", split, list(SPLITS))
+    low, high = span(tokens, "--tokens") or (0, 0)
+    sizes = (round(low * CHARACTERS), round(high * CHARACTERS)) if tokens else SIZES
     started = perf_counter()
     probes, letters = 0, 0
 
     def counted() -> Iterator[Conversation]:
         nonlocal probes, letters
-        for conversation in conversations(split, n, seed):
+        for conversation in conversations(split, n, seed, sizes):
             probes += len(conversation.probes)
             letters += sum(len(turn.content) for session in conversation.sessions for turn in session.turns)
             yield conversation
 
     written = write_conversations(out, counted())
-    rate = letters / 2.4 / (perf_counter() - started)  # the starter's tokenizer: about 2.4 characters a token
+    rate = letters / CHARACTERS / (perf_counter() - started)
     typer.echo(f"{out}: {written} conversations, {probes} probes, about {rate:,.0f} tokens/s")
 
 

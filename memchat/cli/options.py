@@ -51,3 +51,17 @@ def open_tui(settings: Settings, session: str | None) -> int:
     from memchat.tui.app import run
 
     return run(settings, session)
+
+
+def span(text: str | None, option: str) -> tuple[int, int] | None:
+    """The two numbers of ``LOW-HIGH``; None for None.
+
+    Raises:
+        UsageError: it is no range of whole numbers above zero.
+    """
+    if text is None:
+        return None
+    low, _, high = text.partition("-")
+    if not (low.isdecimal() and high.isdecimal() and 0 < int(low) <= int(high)):
+        raise UsageError(f"{option} {text!r} is no range", f"Write two numbers, as in {option} 200-1600.")
+    return int(low), int(high)
