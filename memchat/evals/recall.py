@@ -81,8 +81,9 @@ def run(
 def full_prompt(engine: Engine, settings: Settings, conversation: Conversation) -> int:
     """Tokens of the prompt that holds the whole conversation and its longest question."""
     told = [Message(t.role, t.content) for s in conversation.sessions for t in s.turns if t.content.strip()]
-    longest = max((p.question for p in conversation.probes), key=len)
-    return len(engine.render([*told, Message("user", longest)], settings.system).ids)
+    questions = [Message("user", p.question) for p in conversation.probes]
+    longest = max(questions, key=lambda question: len(engine.render([question]).ids))
+    return len(engine.render([*told, longest], settings.system).ids)
 
 
 def describe(memories: list[str], wanted: Wanted, engine: Engine, settings: Settings, chosen: Selection) -> Row:
