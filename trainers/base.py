@@ -73,8 +73,11 @@ class BaseConfig:
     loop: LoopConfig = field(default_factory=LoopConfig)
 
 
+# One core of a laptop-class CPU trains on about 2.4 thousand tokens/s.
 PRESETS: dict[str, dict[str, Any]] = {
+    # The shipped model: about 13 M tokens, an hour and a half there.
     "starter": {"steps": 3400, "eval_every": 250, "save_every": 50},
+    # Chats alone: about 5 M tokens, half an hour.
     "quick": {"steps": 1200, "eval_every": 200, "save_every": 100, "tasks": 0.0},
 }
 
@@ -160,7 +163,8 @@ def build_tokenizer(config: BaseConfig) -> Any:
     """Learn the tokenizer from the training split alone: chats, and a few of each other task."""
     seed = config.loop.seed
     chats = (dialogue("train", Random(f"tokenizer {seed} {i}"), 900) for i in range(config.tokenizer_chats))
-    others = (task("train", Random(f"tokenizer {seed} {i}"), 900) for i in range(config.tokenizer_tasks) for task in TASKS)
+    numbers = range(config.tokenizer_tasks)
+    others = (task("train", Random(f"tokenizer {seed} {i}"), 900) for i in numbers for task in TASKS)
     texts = chain.from_iterable((line.text for line in chat.lines) for chat in chain(chats, others))
     return train_tokenizer(texts, config.vocabulary, config.context)
 

@@ -40,10 +40,12 @@ class Muon(torch.optim.Optimizer):
         """Update weights of one shape (R, C)."""
         wanted = []
         for weight in weights:
-            state = self.state[weight]
-            mean = state.setdefault("momentum_buffer", torch.zeros_like(weight))
-            mean.lerp_(weight.grad, 1 - momentum)
-            wanted.append(weight.grad.lerp(mean, momentum))  # Nesterov
+            gradient, state = weight.grad, self.state[weight]
+            assert gradient is not None  # `step` leaves the others out
+            if not state:
+                state["momentum_buffer"] = torch.zeros_like(weight)
+            mean = state["momentum_buffer"].lerp_(gradient, 1 - momentum)
+            wanted.append(gradient.lerp(mean, momentum))  # Nesterov
         rows, columns = weights[0].shape
         scale = max(1.0, rows / columns) ** 0.5
         for weight, update in zip(weights, orthogonal(torch.stack(wanted)), strict=True):

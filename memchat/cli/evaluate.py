@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from memchat.config import Settings
     from memchat.evals.probesets import Wanted
     from memchat.evals.speed import Speed
+    from trainers.throughput import Throughput
 
 app = typer.Typer(help="Measure recall and speed.", no_args_is_help=True)
 
@@ -175,13 +176,24 @@ def speed(
     new_tokens: Annotated[int, typer.Option(min=2, help="Tokens to decode.")] = 64,
     repeats: Annotated[int, typer.Option(min=1, help="Pairs of runs; figures are medians.")] = 5,
     startup: Annotated[bool, typer.Option("--startup", help="Measure start-up and key echo instead.")] = False,
+    training: Annotated[bool, typer.Option("--training", help="Measure the training loop instead.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="Set KEY=VALUE.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Set KEY=VALUE; with --training, of the recipe 'base'.")
+    ] = None,
 ) -> None:
     """Compare the engine with transformers' generate, in one run on this machine.
 
     With --startup: time of 'memchat --help', time to the first frame, and the echo of keys while a reply streams.
+
+    With --training: the loop of 'memchat train base' against a bare PyTorch loop on the same batches, and how fast
+    batches are made; about a minute and a half with the starter's settings on a CPU.
     """
+    if training and (startup or model):
+        raise UsageError("--training measures the base recipe alone", "Leave out --model and --startup.")
+    if training:
+        _training(repeats, settings or [], as_json)
+        return
     if startup:
         _startup(repeats, as_json)
         return
@@ -249,6 +261,44 @@ def _startup(repeats: int, as_json: bool) -> None:
         figures = (f"{row[k]:.0f}" if row["median"] >= 20 else f"{row[k]:.1f}" for k in ("median", "p95", "max"))
         table.add_row(row["what"], *figures, str(row["n"]), row["budget"])
     Console().print(table)
+
+
+def _training(repeats: int, changes: list[str], as_json: bool) -> None:
+    from trainers.base import preset
+    from trainers.settings import apply, read_pairs
+    from trainers.throughput import measure
+
+    config = preset("starter")
+    apply(config, read_pairs(changes))
+    result = measure(config, repeats)
+    if as_json:
+        typer.echo(json.dumps(result.as_dict(), indent=2))
+    else:
+        _print_training(result)
+
+
+def _print_training(result: Throughput) -> None:
+    from rich.table import Table
+
+    def ratio(value: float, spread: tuple[float, float], digits: int) -> str:
+        return f"{value:.{digits}f} ({spread[0]:.{digits}f}-{spread[1]:.{digits}f})"
+
+    table = Table(title="Training the base recipe: medians, ratios pair by pair (min-max)")
+    table.add_column("what")
+    for column in ("tokens/s", "ratio"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_row("training loop, batches made by the way", f"{result.tokens_per_s:,.0f}", "")
+    bare = ratio(result.ratio, result.ratio_range, 2)
+    table.add_row("bare PyTorch loop; training loop against it", f"{result.bare_tokens_per_s:,.0f}", bare)
+    making = ratio(result.making_ratio, result.making_ratio_range, 0)
+    table.add_row("making batches; against training on them", f"{result.making_tokens_per_s:,.0f}", making)
+    console = _console()
+    console.print(table)
+    console.print(
+        f"{result.parameters:,} parameters, batches of {result.batch_tokens} tokens, {result.repeats} pairs of "
+        f"{result.steps} steps; {result.device}, {result.threads} threads, precision {result.precision}",
+        highlight=False,
+    )
 
 
 def _console() -> Any:
