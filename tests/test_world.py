@@ -12,11 +12,11 @@ from typer.testing import CliRunner
 from memchat.data import talk
 from memchat.data.facts import BOT, Attribute, Forms, attributes, listed, singles
 from memchat.data.formats import from_json, read_conversations, to_json
-from memchat.data.grammar import expand, phrases
+from memchat.data.grammar import SPLITS, expand, phrases
 from memchat.data.pen import Dialogue
 from memchat.data.probes import conversations
 from memchat.data.shelf import texts
-from memchat.data.values import POOLS, SPLITS, draw, made_up, split_of
+from memchat.data.values import POOLS, draw, made_up, split_of
 from memchat.data.world import dialogue
 from memchat.errors import MemchatError, UsageError
 
@@ -111,7 +111,9 @@ def test_values_in_chats_come_from_their_split():
                     continue  # whole lines, numbers and enumerations
                 for value in asked.answers + asked.superseded:
                     # A sloppy writer leaves out the apostrophe of D'Arko or o'clock.
-                    assert split in {split_of(value)} | {split_of(f"{value[:i]}'{value[i:]}") for i in range(len(value))}
+                    assert split in {split_of(value)} | {
+                        split_of(f"{value[:i]}'{value[i:]}") for i in range(len(value))
+                    }
                     checked += 1
     assert checked > 500
 
@@ -157,7 +159,9 @@ def test_both_speakers_may_state_the_same_attribute():
     found = 0
     for chat in chats("train", 300):
         for number, line in enumerate(chat.lines):
-            found += line.kind == "slip" and " my " in f" {line.text.lower()} " and chat.lines[number - 1].kind == "tell"
+            found += (
+                line.kind == "slip" and " my " in f" {line.text.lower()} " and chat.lines[number - 1].kind == "tell"
+            )
     assert found > 10
     assert any(a.bot for a in attributes() if a.forms("")) and BOT
 

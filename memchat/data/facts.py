@@ -93,9 +93,11 @@ BOT = "assistant"
 
 
 def _forms(table: Mapping[str, Any], answer: str, unknown: str) -> Forms:
-    lists = {name: tuple(table.get(name, ())) for name in ("tell", "ask", "clause", "noun", "update", "deny")}
-    lists |= {name: () for name in ("update", "deny") if len(_pieces(lists[name])) < 3}  # too few for three splits
-    return Forms(**lists, answer=answer, unknown=unknown)
+    update, deny = (
+        patterns if len(_pieces(patterns)) >= 3 else ()  # too few for three splits
+        for patterns in (table.get("update", ()), table.get("deny", ()))
+    )
+    return Forms(table["tell"], table["ask"], table["clause"], table.get("noun", ()), update, deny, answer, unknown)
 
 
 def _single(key: str, table: Mapping[str, Any]) -> Attribute:
@@ -112,17 +114,14 @@ def family(name: str, noun: str, pool: str, topic: str, parts: Mapping[str, str]
     table = texts("families")[name]
 
     def forms(extra: str, my: str, your: str) -> Forms:
-        lists = {
-            kind: (*table[kind], *(table.get(f"{extra}_{kind}", ()) if extra else ()))
-            for kind in ("tell", "ask", "clause", "noun", "update", "deny")
-        }
+        tell, ask = ((*table[kind], *table.get(f"{extra}_{kind}", ())) for kind in ("tell", "ask"))
         words = {**parts, "x": noun}
         return Forms(
-            **lists, answer=table["answer"], unknown=table["unknown"],
-            user={"my": my, **words}, assistant={"my": your, **words},
+            tell, ask, table["clause"], table["noun"], table["update"], table["deny"], table["answer"],
+            table["unknown"], {"my": my, **words}, {"my": your, **words},
         )  # fmt: skip
 
-    own, other, bot = forms("own", "my", "your"), forms("other", "{p}'s", "{p}'s"), forms("", "your", "my")
+    own, other, bot = forms("own", "my", "your"), forms("other", "{p}'s", "{p}'s"), forms("bot", "your", "my")
     return Attribute(f"{name} {noun}", pool, topic, own, other, bot, name)
 
 

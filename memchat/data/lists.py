@@ -27,11 +27,9 @@ class Lists(Questions):
             name = rng.choice(names)
             if len(self.named_lists[name]) > 1:
                 return self.take(name)
-        entry = rng.choice(texts("families")["lists"]["names"])
-        if names and kind < 0.85:
-            entry = next(e for e in texts("families")["lists"]["names"] if e.startswith(rng.choice(names) + ":"))
-        name, _, pool = entry.partition(": ")
-        return self.put(name, pool)
+        pools = dict(entry.split(": ") for entry in texts("families")["lists"]["names"])
+        name = rng.choice(names if names and kind < 0.85 else list(pools))
+        return self.put(name, pools[name])
 
     def put(self, name: str, pool: str) -> None:
         """Something new on a list of up to four things."""

@@ -70,13 +70,20 @@ class Pen:
         self.values: set[str] = set()
         self.sloppy = rng.choice((0.0, 0.0, 0.15, 0.5, 0.95))
 
-    def value(self, pool: str) -> str:
-        """A value of the split that the chat has not used yet."""
-        while True:
+    def value(self, pool: str, not_this: str = "") -> str:
+        """A value of the split that the chat has not used yet; an old one only where a short list has no more.
+
+        It is never `not_this`, in whatever case.
+        """
+        found = ""
+        for _ in range(40):
             value = draw(pool, self.split, self.rng)
             if value.casefold() not in self.values:
-                self.values.add(value.casefold())
-                return value
+                found = value
+                break
+            found = value if value.casefold() != not_this.casefold() else found
+        self.values.add(found.casefold())
+        return found
 
     def style(self, text: str) -> tuple[str, bool]:
         """How a person may type it: spelling, dropped punctuation, lower case. True when all is lower case."""

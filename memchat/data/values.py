@@ -11,10 +11,9 @@ import zlib
 from collections.abc import Callable
 from random import Random
 
-from memchat.data import words
 from memchat.data.shelf import texts
 
-SPLITS = ("train", "valid", "test")
+_WORDS = texts("words")
 _HELD_OUT = {8: "valid", 9: "test"}
 
 _ONSETS = (
@@ -34,14 +33,16 @@ _TITLES = (
 )  # fmt: skip
 
 
-_HOURS = "one two three four five six seven eight nine ten eleven twelve".split()
+_HOURS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _CLOSED: dict[str, tuple[str, ...]] = {
     "weekday": tuple(
         f"{day} {part}" for day in _DAYS for part in ("morning", "afternoon", "evening", "night", "noon", "lunchtime")
     ),
     "month": tuple(
-        f"{part} {month}" for part in ("early", "mid", "late", "the end of", "the middle of") for month in words.MONTHS
+        f"{part} {month}"
+        for part in ("early", "mid", "late", "the end of", "the middle of")
+        for month in _WORDS["months"]
     ),
     **{
         pool: values
@@ -126,9 +127,9 @@ def _listed(options: tuple[str, ...], made: Callable[[Random], str], share: floa
 def _person(rng: Random) -> str:
     if rng.random() < 0.5:
         return made_up_name(rng)
-    name = rng.choice(words.FIRST_NAMES)
+    name = rng.choice(_WORDS["first_names"])
     if rng.random() < 0.08:
-        return f"{name} {rng.choice(words.FIRST_NAMES) if rng.random() < 0.4 else made_up(rng).capitalize()}"
+        return f"{name} {rng.choice(_WORDS['first_names']) if rng.random() < 0.4 else made_up(rng).capitalize()}"
     return name
 
 
@@ -137,47 +138,47 @@ def _pet(rng: Random) -> str:
     if kind < 0.5:
         return made_up_name(rng)
     if kind < 0.62:
-        return rng.choice(words.FIRST_NAMES)
+        return rng.choice(_WORDS["first_names"])
     if kind < 0.72:
-        return rng.choice(words.NOUNS).capitalize()
+        return rng.choice(_WORDS["nouns"]).capitalize()
     if kind < 0.77:
-        return f"{rng.choice(_TITLES)} {rng.choice(words.PET_NAMES)}"
-    return rng.choice(words.PET_NAMES)
+        return f"{rng.choice(_TITLES)} {rng.choice(_WORDS['pet_names'])}"
+    return rng.choice(_WORDS["pet_names"])
 
 
 def _street(rng: Random) -> str:
-    name = made_up(rng).capitalize() if rng.random() < 0.5 else rng.choice(words.NOUNS).capitalize()
+    name = made_up(rng).capitalize() if rng.random() < 0.5 else rng.choice(_WORDS["nouns"]).capitalize()
     street = f"{name} {rng.choice(('Street', 'Road', 'Lane', 'Avenue', 'Way', 'Square', 'Hill'))}"
     return f"{rng.randint(1, 199)} {street}" if rng.random() < 0.3 else street
 
 
 def _title(rng: Random) -> str:
-    noun = made_up(rng).capitalize() if rng.random() < 0.4 else rng.choice(words.NOUNS).capitalize()
-    adjective = rng.choice(words.ADJECTIVES).capitalize()
+    noun = made_up(rng).capitalize() if rng.random() < 0.4 else rng.choice(_WORDS["nouns"]).capitalize()
+    adjective = rng.choice(_WORDS["adjectives"]).capitalize()
     return rng.choice((f"The {adjective} {noun}", f"{adjective} {noun}", f"The {noun}", noun))
 
 
 def _food(rng: Random) -> str:
     kind = rng.random()
     if kind < 0.55:
-        return rng.choice(words.FOODS)
-    stuff = made_up(rng) if kind > 0.8 else rng.choice(words.FRUITS)
+        return rng.choice(_WORDS["foods"])
+    stuff = made_up(rng) if kind > 0.8 else rng.choice(_WORDS["fruits"])
     return f"{stuff} {rng.choice(('soup', 'pie', 'salad', 'cake', 'curry', 'stew', 'bread'))}"
 
 
 def _colour(rng: Random) -> str:
     shade = rng.choice(("dark", "light", "pale", "bright", "deep")) + " " if rng.random() < 0.35 else ""
-    return shade + (made_up(rng) if rng.random() < 0.1 else rng.choice(words.COLOURS))
+    return shade + (made_up(rng) if rng.random() < 0.1 else rng.choice(_WORDS["colours"]))
 
 
 def _place(rng: Random) -> str:
-    thing = made_up(rng) + " box" if rng.random() < 0.1 else rng.choice(words.FURNITURE)
-    adjective = rng.choice(words.COLOURS + words.ADJECTIVES) + " " if rng.random() < 0.5 else ""
+    thing = made_up(rng) + " box" if rng.random() < 0.1 else rng.choice(_WORDS["furniture"])
+    adjective = rng.choice(_WORDS["colours"] + _WORDS["adjectives"]) + " " if rng.random() < 0.5 else ""
     return f"{rng.choice(('in', 'under', 'behind', 'on', 'next to', 'near'))} the {adjective}{thing}"
 
 
 def _date(rng: Random) -> str:
-    month, day = rng.choice(words.MONTHS), rng.randint(1, 28)
+    month, day = rng.choice(_WORDS["months"]), rng.randint(1, 28)
     suffix = {1: "st", 2: "nd", 3: "rd", 21: "st", 22: "nd", 23: "rd"}.get(day, "th")
     return rng.choice((f"{month} {day}", f"{day} {month}", f"the {day}{suffix} of {month}"))
 
@@ -215,8 +216,8 @@ def _year(rng: Random) -> str:
 
 
 def _car(rng: Random) -> str:
-    colour = rng.choice(words.COLOURS) + " " if rng.random() < 0.4 else ""
-    return colour + (made_up(rng).capitalize() if rng.random() < 0.35 else rng.choice(words.CARS))
+    colour = rng.choice(_WORDS["colours"]) + " " if rng.random() < 0.4 else ""
+    return colour + (made_up(rng).capitalize() if rng.random() < 0.35 else rng.choice(_WORDS["cars"]))
 
 
 def _lower(rng: Random) -> str:
@@ -225,35 +226,35 @@ def _lower(rng: Random) -> str:
 
 def _hobby(rng: Random) -> str:
     if rng.random() < 0.25:
-        return f"{rng.choice(('collecting', 'painting', 'building'))} {rng.choice(words.NOUNS)}s"
-    return rng.choice(words.HOBBIES)
+        return f"{rng.choice(('collecting', 'painting', 'building'))} {rng.choice(_WORDS['nouns'])}s"
+    return rng.choice(_WORDS["hobbies"])
 
 
 def _job(rng: Random) -> str:
-    return f"{rng.choice(words.FRUITS)} farmer" if rng.random() < 0.08 else rng.choice(words.JOBS)
+    return f"{rng.choice(_WORDS['fruits'])} farmer" if rng.random() < 0.08 else rng.choice(_WORDS["jobs"])
 
 
 POOLS: dict[str, Callable[[Random], str]] = {
     "person": _person,
     "pet": _pet,
-    "city": _listed(words.CITIES, made_up_name, 0.5),
-    "country": _listed(words.COUNTRIES, made_up_name, 0.3),
-    "company": _listed(words.COMPANIES, made_up_name, 0.6),
+    "city": _listed(_WORDS["cities"], made_up_name, 0.5),
+    "country": _listed(_WORDS["countries"], made_up_name, 0.3),
+    "company": _listed(_WORDS["companies"], made_up_name, 0.6),
     "street": _street,
     "title": _title,
     "food": _food,
-    "fruit": _listed(words.FRUITS, _lower, 0.3),
-    "drink": _listed(words.DRINKS, _lower, 0.25),
+    "fruit": _listed(_WORDS["fruits"], _lower, 0.3),
+    "drink": _listed(_WORDS["drinks"], _lower, 0.25),
     "colour": _colour,
-    "animal": _listed(words.ANIMALS, _lower, 0.2),
-    "sport": _listed(words.SPORTS, _lower, 0.2),
-    "flower": _listed(words.FLOWERS, _lower, 0.3),
-    "season": _listed((*words.MONTHS, "spring", "summer", "autumn", "winter"), _lower, 0.1),
+    "animal": _listed(_WORDS["animals"], _lower, 0.2),
+    "sport": _listed(_WORDS["sports"], _lower, 0.2),
+    "flower": _listed(_WORDS["flowers"], _lower, 0.3),
+    "season": _listed((*_WORDS["months"], "spring", "summer", "autumn", "winter"), _lower, 0.1),
     "hobby": _hobby,
     "job": _job,
-    "instrument": _listed(words.INSTRUMENTS, _lower, 0.25),
-    "language": _listed(words.LANGUAGES, made_up_name, 0.3),
-    "allergen": _listed(words.ALLERGENS, _lower, 0.25),
+    "instrument": _listed(_WORDS["instruments"], _lower, 0.25),
+    "language": _listed(_WORDS["languages"], made_up_name, 0.3),
+    "allergen": _listed(_WORDS["allergens"], _lower, 0.25),
     "car": _car,
     "date": _date,
     "number": _number,

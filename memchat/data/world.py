@@ -142,7 +142,7 @@ class _Chat(Lists, Questions):
 
     def slip(self, fact: Fact) -> None:
         """The assistant gets it wrong and the user corrects it; only the correction is learnt."""
-        wrong = self.value(fact.attribute.pool)
+        wrong = self.value(fact.attribute.pool, fact.value)
         text = talk.voice("ack_echo", self.rng).replace("{s}", fact.in_words(wrong))
         self.say("assistant", capital(text), "slip")
         core = self.core("tell", fact)
@@ -175,7 +175,7 @@ class _Chat(Lists, Questions):
             return self.tell_one()
         rng, fact = self.rng, self.rng.choice(facts)
         fact.old.append(fact.value)
-        fact.value = self.value(fact.attribute.pool)
+        fact.value = self.value(fact.attribute.pool, fact.value)
         fact.asked = False
         kind = rng.random()
         if kind < 0.45 and fact.forms.update:
@@ -272,9 +272,7 @@ class _Chat(Lists, Questions):
                 return
 
 
-def dialogue(
-    split: str, rng: Random, size: int = 900, unknown: float = 0.15, share: float | None = None
-) -> Dialogue:
+def dialogue(split: str, rng: Random, size: int = 900, unknown: float = 0.15, share: float | None = None) -> Dialogue:
     """One chat of roughly `size` characters: what is told, and then questions for it.
 
     Args:

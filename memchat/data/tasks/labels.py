@@ -18,7 +18,8 @@ from random import Random
 
 from memchat.data.grammar import expand, phrases
 from memchat.data.pen import Asked, Dialogue, Line
-from memchat.data.tasks.shared import fill, finish, pick, texts, word_of
+from memchat.data.shelf import texts
+from memchat.data.tasks.shared import fill, finish, pick, word_of
 from memchat.data.values import draw
 
 Groups = list[Callable[[], str]]

@@ -2,41 +2,15 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Sequence
 from functools import cache
 from random import Random
-from typing import Any
 
 from memchat.data.grammar import phrases
 from memchat.data.pen import capital
 from memchat.data.values import POOLS, draw, made_up, split_of
-from memchat.errors import MemchatError
-from memchat.paths import shipped
 
 _VOWELS = tuple("aeiouAEIO")
-
-
-def _tuples(value: Any) -> Any:
-    """The value with tuples in place of lists, so that pattern lists can be remembered by `phrases`."""
-    if isinstance(value, dict):
-        return {key: _tuples(inner) for key, inner in value.items()}
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
-
-
-@cache
-def texts(name: str) -> dict[str, Any]:
-    """The contents of ``assets/world/<name>.toml``, read once; lists are tuples.
-
-    Raises:
-        MemchatError: the file is missing or no TOML.
-    """
-    path = shipped("assets", "world", f"{name}.toml")
-    try:
-        found: dict[str, Any] = _tuples(tomllib.loads(path.read_text("utf-8")))
-    except (OSError, ValueError) as error:
-        raise MemchatError(f"cannot read {path}: {error}", "Install memchat again.") from error
-    return found
 
 
 def pick(patterns: Sequence[str], split: str, rng: Random) -> str:

@@ -25,7 +25,8 @@ from random import Random
 from typing import Any
 
 from memchat.data.pen import Asked, Dialogue, Line
-from memchat.data.tasks.shared import fill, finish, pick, texts, typed, unseen, value_of, word_of
+from memchat.data.shelf import texts
+from memchat.data.tasks.shared import fill, finish, pick, typed, unseen, value_of, word_of
 from memchat.data.tasks.sql_table import SPEAKERS, Table, retrieval_prompt, select_sql, storage_prompt, storage_sql
 from memchat.data.values import made_up
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from memchat.data.tasks.shared import fill, texts
+from memchat.data.shelf import texts
+from memchat.data.tasks.shared import fill
 
 SPEAKERS = ("user", "assistant")
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from random import Random
 
 from memchat.data.pen import Asked, Dialogue, Line
-from memchat.data.tasks.shared import fill, finish, pick, texts, typed, value_of, word_of
+from memchat.data.shelf import texts
+from memchat.data.tasks.shared import fill, finish, pick, typed, value_of, word_of
 
 LONG = 2000  # characters from which a second set of people follows
 

@@ -18,7 +18,8 @@ from typing import Any
 
 from memchat.data.grammar import expand, phrases
 from memchat.data.pen import Asked, Dialogue, Line
-from memchat.data.tasks.shared import fill, pick, texts, typed, value_of, word_of
+from memchat.data.shelf import texts
+from memchat.data.tasks.shared import fill, pick, typed, value_of, word_of
 
 
 @dataclass(frozen=True)
