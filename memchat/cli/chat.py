@@ -59,12 +59,24 @@ def chat(
         raise typer.Exit(open_tui(wanted, session))
     failed = False
     with _open(wanted, session, memory) as conversation:
+        if sys.stdin.isatty() and conversation.head is None:
+            _greet(conversation)
         for line in _lines():
             if line in ("/quit", "/exit"):
                 break
             failed |= not _turn(conversation, line)
     if failed and not sys.stdin.isatty():
         raise typer.Exit(1)
+
+
+def _greet(conversation: Session) -> None:
+    """The first word of an empty conversation, on stderr: what the model is, how it remembers, what to say."""
+    from memchat.memory.registry import MODES
+    from memchat.tui.openers import plain_first_word
+
+    mode = conversation.row.memory
+    for line in plain_first_word(conversation.settings.model, mode, MODES[mode].summary):
+        typer.echo(line, err=True)
 
 
 def _turn(conversation: Session, line: str) -> bool:

@@ -38,6 +38,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("session.delete", "Delete this conversation", "Conversation", (), ("delete",)),
     Action("session.export", "Export this conversation", "Conversation", (), ("export",), "[md|json|html] [FILE]",
            "Write it to a file"),
+    Action("suggest", "Try a suggestion", "Conversation", ("ctrl+t",), ("try",), "[N]",
+           "Put a suggested message into the empty input; again: the next", footer="Try"),
     Action("find", "Find", "Conversation", ("ctrl+f",), ("find",), "[WORDS]", "Search all conversations"),
     Action("history", "Earlier prompts", "Conversation", ("ctrl+r",), ("history",), help="Search what you wrote"),
     Action("editor", "Write in $EDITOR", "Conversation", ("ctrl+g",), ("editor",),

@@ -10,6 +10,7 @@ from memchat.config import save_setting
 from memchat.errors import MemchatError, UsageError, unknown
 from memchat.protocol import Event, Failed
 from memchat.tui import export
+from memchat.tui.openers import OpenerCommands
 
 if TYPE_CHECKING:
     from memchat.tui.screens.chat import ChatScreen
@@ -221,7 +222,7 @@ class SessionCommands:
             await self.view.conversation.start_new()
 
 
-class Commands(MessageCommands, SessionCommands):
+class Commands(MessageCommands, SessionCommands, OpenerCommands):
     """All actions of the chat screen."""
 
     def __init__(self, view: ChatScreen) -> None:

@@ -17,6 +17,7 @@ from memchat.tui.actions import ACTIONS
 from memchat.tui.commands import Commands
 from memchat.tui.conversation import Conversation
 from memchat.tui.link import Link
+from memchat.tui.openers import suggestions
 from memchat.tui.reader import Reader
 from memchat.tui.screens.modelling import Modelling
 from memchat.tui.screens.panel import PanelHost
@@ -146,8 +147,10 @@ class ChatScreen(Writing, Modelling, PanelHost, Screen[None]):
             bar.refresh()
         self.progress_line.display = self.link.progress is not None
         self.progress_line.refresh()
+        offers = suggestions(self)
+        self.prompt.suggest("" if self.welcome.display else next(iter(offers), ""))
         if self.welcome.display:
-            self.welcome.fill(self.link)
+            self.welcome.fill(self.link, offers)
 
     def show_queue(self) -> None:
         """The prompts that wait, and what for."""

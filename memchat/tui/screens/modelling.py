@@ -9,6 +9,7 @@ from memchat.config import load_settings, save_setting
 from memchat.protocol import Failed
 from memchat.tui import guard
 from memchat.tui.client import Call
+from memchat.tui.openers import suggestions
 
 
 class Modelling:
@@ -84,6 +85,8 @@ class Modelling:
             return [(key, str(value)) for key, value in self.setting_values().items()]
         if action == "session.list":
             return self._names
+        if action == "suggest":
+            return [(str(number), text) for number, text in enumerate(suggestions(self), 1)]
         fixed = {
             "session.export": ("md", "json", "html"),
             "message.copy": ("code", "prompt", "all"),

@@ -11,6 +11,7 @@ from textual.widget import Widget
 
 from memchat.tui import text as form
 from memchat.tui.actions import BY_ID, key_name
+from memchat.tui.openers import suggestions
 
 if TYPE_CHECKING:
     from memchat.tui.screens.chat import ChatScreen
@@ -130,7 +131,10 @@ class FooterBar(Bar):
         keys = []
         if self.view.conversation.busy:
             keys.append(("Esc", "Stop", "screen.act('stop')"))
-        for name in self.PROMPT:
+        names = list(self.PROMPT)
+        if suggestions(self.view):
+            names.insert(1, "suggest")
+        for name in names:
             action = BY_ID[name]
             keys.append((key_name(action.keys[0]), action.footer, f"screen.act('{name}')"))
         return keys[:8]

@@ -17,6 +17,7 @@ _BREAK_KEYS = {"shift+enter", "alt+enter", "ctrl+enter", "shift+\r", "alt+\r"}
 _INLINE = 8000
 """A longer paste is attached instead of inserted: wrapping it at every key would be felt."""
 _INLINE_LINES = 200
+_PLACEHOLDER = "Write a message, or / for commands"
 
 
 # Terminals without the Kitty protocol send Escape and Return for Alt+Enter, of which Textual keeps only the Return.
@@ -50,7 +51,7 @@ class Prompt(TextArea):
     def __init__(self, enter_sends: bool = True) -> None:
         super().__init__(
             id="prompt",
-            placeholder="Write a message, or / for commands",
+            placeholder=_PLACEHOLDER,
             highlight_cursor_line=False,
             max_checkpoints=200,
         )
@@ -78,6 +79,10 @@ class Prompt(TextArea):
         self.text = text
         self.move_cursor(self.document.end)
         self._place = 0
+
+    def suggest(self, text: str) -> None:
+        """While nothing is written, show what could be; Ctrl+T puts it here. Nothing to suggest: the usual words."""
+        self.placeholder = f"Ctrl+T: {text}" if text else _PLACEHOLDER
 
     def give_back(self, text: str) -> None:
         """Text that could not be sent comes back, before what was written since."""
