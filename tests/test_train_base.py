@@ -30,13 +30,14 @@ TINY = {
     "vocabulary": 512,
     "batch_tokens": 512,
     "tokenizer_chats": 60,
+    "tokenizer_tasks": 5,
     "test_probes": 6,
     "steps": 4,
     "precision": "no",
     "log_every": 1,
     "eval_every": 0,
 }
-GOLDEN = [6.26841, 6.203245, 6.152273, 6.120861]
+GOLDEN = [6.259973, 6.226406, 6.175364, 6.175575]
 
 
 def tiny() -> base.BaseConfig:
@@ -81,9 +82,9 @@ def test_the_template_renders_what_training_saw(tokenizer):
     """The chat template, through transformers, gives the very tokens of a training chat, system line or not."""
     batches, starts = base.ChatBatches(tiny(), tokenizer), set()
     for number in range(20):
-        ids, weights = batches.encode(Random(number), 500)
-        lines = dialogue("train", Random(number), 500).lines
-        messages = [{"role": line.role, "content": line.text} for line in lines]
+        chat = dialogue("train", Random(number), 500)
+        ids, weights = batches.encode(chat)
+        messages = [{"role": line.role, "content": line.text} for line in chat.lines]
         starts.add(messages[0]["role"])
         assert tokenizer.apply_chat_template(messages, return_dict=False) == ids
         assert len(weights) == len(ids)
@@ -124,13 +125,46 @@ def test_chats_grow_longer(tokenizer):
     assert longest(range(round(0.8 * steps), steps)) > config.longest
 
 
-def test_questions_about_things_never_told_come_late():
-    def share(unknown: float) -> float:
-        chats = [dialogue("train", Random(number), 600, unknown) for number in range(60)]
+def test_questions_about_things_never_told_come_late(tokenizer):
+    config = base.preset("quick")
+    batches = base.ChatBatches(config, tokenizer)
+
+    def share(done: float) -> float:
+        start = round(done * config.loop.steps)
+        chats = [batches.maker(start + number, Random(number))() for number in range(60)]
         kinds = [asked.kind for chat in chats for asked in chat.asked]
         return kinds.count("abstain") / len(kinds)
 
-    assert share(0.4) > 1.5 * share(0.12)
+    assert share(config.doubt_from) > 1.5 * share(config.doubt_from - 0.1)
+
+
+@pytest.mark.parametrize("name", ["starter", "quick"])
+def test_other_tasks_come_after_the_first_chats(tokenizer, monkeypatch, name: str):
+    config = base.preset(name)
+    batches = base.ChatBatches(config, tokenizer)
+    monkeypatch.setattr(base, "TASKS", (lambda split, rng, size: (split, size),))
+    monkeypatch.setattr(base, "dialogue", lambda split, rng, size, unknown: None)
+
+    def made(numbers: range) -> list[tuple[str, int]]:
+        chats = [batches.maker(number, Random(number))() for number in numbers]
+        return [chat for chat in chats if chat]
+
+    first, steps = round(config.tasks_from * config.loop.steps), config.loop.steps
+    assert not made(range(first))
+    tasks = made(range(first, steps))
+    assert len(tasks) / (steps - first) == pytest.approx(config.tasks, abs=0.03)
+    assert all(split == "train" and size <= 1200 for split, size in tasks)
+
+
+@pytest.mark.parametrize("task", base.TASKS)
+def test_a_task_becomes_a_row_like_a_chat(tokenizer, task):
+    """Calls and results pass through the template too; what the assistant says is what counts."""
+    chat = task("train", Random(1), 900)
+    ids, weights = base.ChatBatches(tiny(), tokenizer).encode(chat)
+    messages = [{"role": line.role, "content": line.text} for line in chat.lines]
+    assert tokenizer.apply_chat_template(messages, return_dict=False) == ids
+    assert len(weights) == len(ids)
+    assert max(weights) == max(base.WEIGHTS[line.kind] for line in chat.lines if line.role == "assistant") > 0
 
 
 def test_golden_losses(tmp_path, tokenizer):
@@ -244,7 +278,7 @@ def test_the_shipped_starter_is_the_recipes(starter, tokenizer):
     assert shipped.chat_template == tokenizer.chat_template
     assert model.config.max_position_embeddings == shipped.model_max_length == base.BaseConfig().context
     described = json.loads((starter_dir() / "run.json").read_text())
-    assert described["recipe"] == base.settings(base.preset("quick"))
+    assert described["recipe"] == base.settings(base.preset("starter"))
     assert read_log(starter_dir() / "training.jsonl")[-1]["step"] == described["loop"]["steps"]
     assert sum(path.stat().st_size for path in starter_dir().iterdir()) < 16e6
     assert (starter_dir() / "card.md").read_text().startswith("# memchat starter")

@@ -186,8 +186,8 @@ def speed(
 
     With --startup: time of 'memchat --help', time to the first frame, and the echo of keys while a reply streams.
 
-    With --training: the loop of 'memchat train base' against a bare PyTorch loop on the same batches, and how fast
-    batches are made; about a minute and a half with the starter's settings on a CPU.
+    With --training: the loop of 'memchat train base' against a bare PyTorch
+    loop on the same batches, and how fast batches are made.
     """
     if training and (startup or model):
         raise UsageError("--training measures the base recipe alone", "Leave out --model and --startup.")

@@ -31,10 +31,12 @@ def base(
 ) -> None:
     """Train a small base model from nothing on the persona world.
 
-    Preset 'starter' makes the shipped model: chats, SQL, tools, labels and stories; 3400 steps, about 13 M tokens,
-    about an hour and a half on one core of a laptop-class CPU (about 2.4 thousand tokens/s).
+    Preset 'starter' makes the shipped model: chats, SQL, tools, labels, stories;
+    3400 steps, about 13 M tokens, about an hour and a half on one core of a
+    laptop-class CPU (about 2.4 thousand tokens/s).
 
-    Preset 'quick' learns chats alone: 1200 steps, about 5 M tokens, about half an hour there.
+    Preset 'quick' learns chats alone: 1200 steps, about 5 M tokens, about half
+    an hour there.
     """
     from memchat.paths import data_dir
     from trainers import base as recipe
