@@ -38,7 +38,7 @@ def world(
     from memchat.cli.options import span
     from memchat.data.formats import write_conversations
     from memchat.data.probes import CHARACTERS, SIZES, conversations
-    from memchat.data.values import SPLITS
+    from memchat.data.grammar import SPLITS
     from memchat.errors import unknown
 
     if split not in SPLITS:
