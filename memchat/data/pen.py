@@ -111,7 +111,9 @@ class Pen:
         """The value as it stands in the line."""
         value = value.lower() if lower else value
         for form in (value, capital(value)):
-            for shown in (form, form.replace("'", "")):
-                if shown in text:
-                    return shown
+            american = form.replace("avour", "avor").replace("colour", "color")
+            for spelt in (form, american):
+                for shown in (spelt, spelt.replace("'", "")):
+                    if shown in text:
+                        return shown
         raise AssertionError(f"{value!r} does not stand in {text!r}")
