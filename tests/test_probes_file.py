@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from memchat.data.formats import Conversation, Probe, read_conversations
-from memchat.data.probes import conversations
 from memchat.data.grammar import SPLITS
+from memchat.data.probes import conversations
 from memchat.paths import shipped
 
 PER_KIND = {"fact": 71, "update": 29, "date": 13, "count": 16, "quote": 7, "abstain": 29, "forget": 4}

@@ -37,8 +37,8 @@ def world(
 
     from memchat.cli.options import span
     from memchat.data.formats import write_conversations
-    from memchat.data.probes import CHARACTERS, SIZES, conversations
     from memchat.data.grammar import SPLITS
+    from memchat.data.probes import CHARACTERS, SIZES, conversations
     from memchat.errors import unknown
 
     if split not in SPLITS:

@@ -61,7 +61,7 @@ def recall(
 
     Replies are greedy and short unless --set says otherwise. A run that was stopped goes on with --resume.
     """
-    from memchat.cli.options import settings_from
+    from memchat.cli.options import settings_from, span
     from memchat.evals.probesets import Wanted
     from memchat.memory import registry
 
@@ -69,7 +69,7 @@ def recall(
     memories = [registry.check(m) for m in dict.fromkeys(memory or [chosen.memory])]
     if resume and out is None:
         raise UsageError("--resume needs the folder of the run", "Name it with --out FOLDER.")
-    wanted = Wanted(data, n, seed, _sizes(size), min_tokens, _limit(limit_tokens))
+    wanted = Wanted(data, n, seed, span(size, "--size"), min_tokens, _limit(limit_tokens))
     folder = out or _new_folder(chosen.model, data)
     _recall(memories, wanted, chosen, folder, {"resume": resume, "force": force}, as_json)
 
@@ -134,15 +134,6 @@ def _command(memories: list[str], wanted: Wanted, settings: Settings) -> str:
         if value != usual and key.split(".")[0] not in ("model", "memory", "ui"):
             parts += ["--set", f"{key}={'|'.join(value) if isinstance(value, list) else value}"]
     return shlex.join(parts)
-
-
-def _sizes(text: str | None) -> tuple[int, int] | None:
-    if text is None:
-        return None
-    low, _, high = text.partition("-")
-    if not (low.isdecimal() and high.isdecimal() and 0 < int(low) <= int(high)):
-        raise UsageError(f"--size {text!r} is no range", "Write two numbers of characters, as in --size 200-1600.")
-    return int(low), int(high)
 
 
 def _limit(text: str | None) -> int | None:
