@@ -9,8 +9,8 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from memchat.data.pen import Asked
 from memchat.data.world import dialogue
+from memchat.data.world.pen import Asked
 from memchat.errors import MemchatError, UsageError
 from memchat.paths import starter_dir
 from trainers import base

@@ -9,15 +9,14 @@ from random import Random
 import pytest
 from typer.testing import CliRunner
 
-from memchat.data import talk
-from memchat.data.facts import BOT, Attribute, Forms, attributes, listed, singles
 from memchat.data.formats import from_json, read_conversations, to_json
 from memchat.data.grammar import SPLITS, expand, phrases
-from memchat.data.pen import Dialogue
 from memchat.data.probes import conversations
 from memchat.data.shelf import texts
-from memchat.data.values import POOLS, draw, made_up, split_of
-from memchat.data.world import dialogue
+from memchat.data.world import dialogue, talk
+from memchat.data.world.facts import BOT, Attribute, Forms, attributes, listed, singles
+from memchat.data.world.pen import Dialogue
+from memchat.data.world.values import POOLS, draw, made_up, split_of
 from memchat.errors import MemchatError, UsageError
 
 USER_LISTS = (

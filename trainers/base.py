@@ -21,12 +21,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from memchat.data.pen import Dialogue
 from memchat.data.tasks.labels import labels_task
 from memchat.data.tasks.sql import sql_task
 from memchat.data.tasks.stories import stories_task
 from memchat.data.tasks.tools import tools_task
 from memchat.data.world import dialogue
+from memchat.data.world.pen import Dialogue
 from memchat.errors import UsageError, unknown
 from trainers.card import write_card
 from trainers.loop import Batch, LoopConfig, train

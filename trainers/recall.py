@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from memchat.data.accuracy import right, wilson
-from memchat.data.pen import Asked
 from memchat.data.world import dialogue
+from memchat.data.world.pen import Asked
 from trainers.tokenizer import encode_lines
 
 __all__ = ["Question", "measure", "questions", "replies", "right", "wilson"]

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from random import Random
 
 from memchat.data.formats import Conversation, Probe, Session, Turn
-from memchat.data.pen import Dialogue
 from memchat.data.world import dialogue
+from memchat.data.world.pen import Dialogue
 
 SIZES = (200, 2800)
 """Characters of what is told in a conversation: up to what fits the starter's context."""

@@ -7,8 +7,8 @@ from functools import cache
 from random import Random
 
 from memchat.data.grammar import phrases
-from memchat.data.pen import capital
-from memchat.data.values import POOLS, draw, made_up, split_of
+from memchat.data.world.pen import capital
+from memchat.data.world.values import POOLS, draw, made_up, split_of
 
 _VOWELS = tuple("aeiouAEIO")
 

@@ -24,11 +24,11 @@ from functools import cache
 from random import Random
 from typing import Any
 
-from memchat.data.pen import Asked, Dialogue, Line
 from memchat.data.shelf import texts
 from memchat.data.tasks.shared import fill, finish, pick, typed, unseen, value_of, word_of
 from memchat.data.tasks.sql_table import SPEAKERS, Table, retrieval_prompt, select_sql, storage_prompt, storage_sql
-from memchat.data.values import made_up
+from memchat.data.world.pen import Asked, Dialogue, Line
+from memchat.data.world.values import made_up
 
 _NAMES = ("pet", "person", "city", "company")
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from random import Random
 
-from memchat.data import talk
-from memchat.data.facts import BOT, Attribute, Fact, listed
-from memchat.data.pen import Asked, Pen, capital, sentence
+from memchat.data.world import talk
+from memchat.data.world.facts import BOT, Attribute, Fact, listed
+from memchat.data.world.pen import Asked, Pen, capital, sentence
 
 
-class Questions(Pen):
+class Questions(Pen, ABC):
     """The asking half of a chat; what was told stands in `facts` by (owner, attribute)."""
 
     def __init__(self, split: str, rng: Random, size: int) -> None:
@@ -18,11 +19,13 @@ class Questions(Pen):
         self.people: list[str] = []
         self.named_lists: dict[str, list[str]] = {}
 
+    @abstractmethod
     def attribute(self) -> Attribute:
-        raise NotImplementedError
+        """Any attribute of the world."""
 
+    @abstractmethod
     def ask_list(self, name: str) -> None:
-        raise NotImplementedError
+        """Ask for what is on a list."""
 
     # -- one fact -------------------------------------------------------------------------------------------------
 

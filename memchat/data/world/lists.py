@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from memchat.data.facts import fill, listed
 from memchat.data.grammar import phrases
-from memchat.data.pen import Asked, sentence
-from memchat.data.questions import Questions
 from memchat.data.shelf import texts
+from memchat.data.world.facts import fill, listed
+from memchat.data.world.pen import Asked, sentence
+from memchat.data.world.questions import Questions
 
 
 class Lists(Questions):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from random import Random
 
-from memchat.data.values import draw
+from memchat.data.world.values import draw
 
 
 @dataclass
