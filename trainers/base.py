@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from memchat.data.tasks.labels import labels_task
+from memchat.data.tasks.notes import notes_task
 from memchat.data.tasks.sql import sql_task
 from memchat.data.tasks.stories import stories_task
 from memchat.data.tasks.tools import tools_task
@@ -40,7 +41,10 @@ from trainers.tokenizer import encode_lines, train_tokenizer
 WEIGHTS = {"answer": 4.0, "unknown": 2.0, "echo": 2.0, "talk": 1.0, "ack": 0.5, "story": 0.3, "slip": 0.0}
 USER_WEIGHT = 0.1
 
-TASKS = (sql_task, tools_task, labels_task, stories_task)
+SPELLING = (sql_task, tools_task, labels_task, stories_task)
+"""Tasks with words and signs that chats have not; the tokenizer learns from them too."""
+
+TASKS = (*SPELLING, notes_task)
 """What the model learns beside chatting, in equal parts."""
 
 Row = tuple[list[int], list[float]]  # token ids of a chat, and what predicting each of them weighs
@@ -164,7 +168,7 @@ def build_tokenizer(config: BaseConfig) -> Any:
     seed = config.loop.seed
     chats = (dialogue("train", Random(f"tokenizer {seed} {i}"), 900) for i in range(config.tokenizer_chats))
     numbers = range(config.tokenizer_tasks)
-    others = (task("train", Random(f"tokenizer {seed} {i}"), 900) for i in numbers for task in TASKS)
+    others = (task("train", Random(f"tokenizer {seed} {i}"), 900) for i in numbers for task in SPELLING)
     texts = chain.from_iterable((line.text for line in chat.lines) for chat in chain(chats, others))
     return train_tokenizer(texts, config.vocabulary, config.context)
 

@@ -13,13 +13,12 @@ from memchat.data.world import talk
 from memchat.data.world.facts import BOT, Attribute, Fact, attributes, family, listed, singles
 from memchat.data.world.lists import Lists
 from memchat.data.world.pen import Dialogue, capital, sentence
-from memchat.data.world.questions import Questions
 from memchat.data.world.values import made_up
 
 _RELATIONS = ("friend", "neighbour", "colleague", "cousin", "old friend", "classmate", "flatmate", "partner")
 
 
-class _Chat(Lists, Questions):
+class Chat(Lists):
     """Builds one chat event by event: what is told. What is asked stands in `Questions`, lists in `Lists`."""
 
     def __init__(self, split: str, rng: Random, size: int) -> None:
@@ -280,7 +279,7 @@ def dialogue(split: str, rng: Random, size: int = 900, unknown: float = 0.15, sh
         share: how much of what was told is asked for at the end; None draws it: most chats ask for everything.
     """
     share = share or rng.choices((1.0, 0.5, 0.25), (0.6, 0.2, 0.2))[0]
-    chat = _Chat(split, rng, size)
+    chat = Chat(split, rng, size)
     chat.open()
     chat.tell_phase(share)
     ask_from = len(chat.lines)

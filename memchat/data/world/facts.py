@@ -80,6 +80,13 @@ class Attribute:
         """The kind of a probe for it."""
         return "date" if self.pool in _DATES else "fact"
 
+    @property
+    def field(self) -> str:
+        """Its name as a column of a table: `dog`, `favourite_colour`, `keys_place`."""
+        noun = self.key.removeprefix(f"{self.near} ") if self.near else self.key
+        name = {"favourite": f"favourite {noun}", "place": f"{noun} place"}.get(self.near, noun)
+        return name.replace(" ", "_")
+
     def forms(self, owner: str) -> Forms:
         """How it is spoken about for this owner ("": the user, `BOT`: the assistant, else a third person)."""
         forms = self.own if not owner else self.bot if owner == BOT else self.other
