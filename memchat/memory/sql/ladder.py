@@ -1,0 +1,72 @@
+"""What to read where the retrieval agent's SQL found nothing: simple rungs, each tried only if those above failed.
+
+The first rung, one more try with the error's text, is the agent's; these need no model.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from memchat.memory.sql import fields
+from memchat.memory.sql.table import ASSISTANT, USER, Cell, Table
+
+FIELDS, SEARCH, WHOLE, NONE = "fields", "search", "table", "none"
+FOUND, SMALL = 8, 25
+
+Search = Callable[[str, int], Sequence[Cell]]
+"""(question, how many) -> the cells that fit it best by full-text search, best first."""
+
+_WORD = re.compile(r"[^\W_]+")
+_MINE = re.compile(r"\b(?:i|me|my|mine|myself)\b", re.I)
+_YOURS = re.compile(r"\b(?:you|your|yours|yourself)\b", re.I)
+
+
+@dataclass(frozen=True)
+class Found:
+    """Known cells, and the rung that found them: fields, search, table or none."""
+
+    rung: str
+    cells: tuple[Cell, ...]
+
+
+def meant(question: str, table: Table) -> set[int]:
+    """Whom the user asks about: the people named, else themselves or the assistant by "my" or "your"; none if unsaid."""
+    text = _spaced(question)
+    names = [(p.id, _spaced(name)) for p in table.people for name in (p.name, *p.aliases)]
+    found = {person for person, name in names if name.strip() and name in text}
+    # "do you know my name" asks about "me": "you" counts only where nothing is "mine"
+    pronoun = USER if _MINE.search(question) else ASSISTANT if _YOURS.search(question) else None
+    return found or ({table.person(pronoun).id} if pronoun else set())
+
+
+def _spaced(text: str) -> str:
+    return f" {' '.join(_WORD.findall(fields.plain(text)))} "
+
+
+def by_fields(question: str, table: Table) -> tuple[Cell, ...]:
+    """Known cells whose field's words stand in the question: all of them, or at least half where none has all."""
+    asked, people = fields.words(question), meant(question, table)
+    shares: dict[Cell, float] = {}
+    for person, field in table.cells:
+        if people and person not in people:
+            continue
+        words = fields.words(field)
+        share = sum(any(fields.likeness(word, other) for other in asked) for word in words) / len(words)
+        if share >= 0.5:
+            shares[person, field] = share
+    best = max(shares.values(), default=0.0)
+    ranked = sorted(shares, key=lambda cell: -shares[cell])
+    return tuple(cell for cell in ranked if best < 1.0 or shares[cell] == 1.0)[:FOUND]
+
+
+def fall_back(question: str, table: Table, search: Search) -> Found:
+    """The first rung that finds something known: fields named in the question, full-text search, the small table."""
+    if cells := by_fields(question, table):
+        return Found(FIELDS, cells)
+    if cells := tuple(cell for cell in search(question, FOUND) if cell in table.cells):
+        return Found(SEARCH, cells)
+    if 0 < len(table.cells) <= SMALL:
+        return Found(WHOLE, tuple(table.cells))
+    return Found(NONE, ())
