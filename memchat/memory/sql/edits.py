@@ -13,7 +13,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from memchat.errors import UsageError
+from memchat.memory.sql.fields import normalise
 from memchat.memory.sql.table import ASSISTANT, USER, Cell, Person, Table
+from memchat.store.text import one_line
 
 Key = tuple[Any, ...]
 """("person", id), ("field", id), ("cell", person id, field id) or ("meta", "epoch")."""
@@ -24,6 +27,9 @@ became part of, or None), turn. A cell: value, since, source, turn, locked. The 
 said, or None."""
 
 State = dict[Key, Row]
+
+LONGEST_VALUE = 200
+"""Characters of a value that a hand sets."""
 
 DEFAULT_NAMES = {USER: "User", ASSISTANT: "Assistant"}
 
@@ -295,3 +301,35 @@ def default_name(relation: str, person: int) -> str:
 def as_json(value: Any) -> str:
     """Canonical JSON: equal values give equal text."""
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def emptying(state: State, keys: Iterable[Key]) -> list[Key]:
+    """Keys in the order in which their rows can be taken away: what needs another goes before it."""
+    order = {"cell": 0, "field": 1, "person": 1, "meta": 2}
+    return sorted(keys, key=lambda key: (order[key[0]], key[0] == "field" and state[key]["merged"] is None, key))
+
+
+def tidy_value(text: str) -> str:
+    """A value as a hand may set it: one line, not empty, not too long.
+
+    Raises:
+        UsageError: nothing is left of it, or it is too long.
+    """
+    value = one_line(text, LONGEST_VALUE + 1)
+    if not value:
+        raise UsageError("a value needs a visible character", "To empty the cell, forget it.")
+    if len(value) > LONGEST_VALUE:
+        raise UsageError(f"the value {value[:30] + '…'!r} is too long", f"Use at most {LONGEST_VALUE} characters.")
+    return value
+
+
+def tidy_field(text: str) -> str:
+    """A field name as it is stored.
+
+    Raises:
+        UsageError: it holds no Latin letter or digit.
+    """
+    name = normalise(text)
+    if name is None:
+        raise UsageError(f"{text!r} cannot be a field", "Use letters, digits and underscores.")
+    return name

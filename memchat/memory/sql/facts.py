@@ -128,6 +128,22 @@ class FactStore(FactFile):
         )
         return [Fact(*[*row[:12], bool(row[12]), row[13]]) for row in self.read(sql, values)]
 
+    def same_fields(self, name: str) -> list[int]:
+        """Ids of the fields that have this name, live or not, of what they were merged into and what was into them."""
+        sql = """
+            WITH RECURSIVE same(id) AS (
+                SELECT id FROM field WHERE name = ?
+                UNION SELECT merged_into FROM field JOIN same USING (id) WHERE merged_into IS NOT NULL
+                UNION SELECT field.id FROM field JOIN same ON merged_into = same.id)
+            SELECT id FROM same"""
+        return [number for (number,) in self.read(sql, (name,))]
+
+    def field_aliases(self) -> dict[str, str]:
+        """Names that a field had before it was merged into another -> the name of that other."""
+        fields = {key[1]: row for key, row in self.state().items() if key[0] == "field"}
+        merged = {row["name"]: row["merged"] for row in fields.values() if row["merged"] is not None}
+        return {name: fields[number]["name"] for name, number in merged.items()}
+
     # --- writing
 
     def apply(

@@ -24,7 +24,9 @@ COLUMNS = (
     " content_hash, prev_hash, hash, undone_by, once, erased"
 )
 _HASHED = 14
-"""So many of the columns are under the content hash; those behind are the hashes and what may change later."""
+"""So many of the columns, the salt last, are under the content hash; the hashes and what may change later follow."""
+
+_ERASED = 19
 
 
 @dataclass(frozen=True)
@@ -122,3 +124,24 @@ def as_op(row: Sequence[Any]) -> Op:
         for item in diff["declined"]
     )
     return Op(*[*row[:7], parse(diff["edits"]), declined, *row[8:13], row[17], bool(row[19])])
+
+
+def chain_faults(rows: Sequence[Sequence[Any]]) -> list[str]:
+    """What is wrong with the hashes of a log (rows of `COLUMNS`, oldest first), a line each."""
+    faults: list[str] = []
+    tombs: set[int] = set()
+    before = ""
+    for number, row in enumerate(rows, 1):
+        if row[0] != number:
+            return [*faults, f"operation {number} is missing"]
+        if not row[_ERASED] and content_hash(row) != row[_HASHED]:
+            faults.append(f"the content of operation {number} was changed")
+        elif row[_ERASED] and row[_HASHED - 1]:
+            faults.append(f"operation {number} was erased, but is not empty")
+        if row[_HASHED + 1] != before or row[_HASHED + 2] != link(before, row[_HASHED]):
+            faults.append(f"operation {number} does not follow from the one before it")
+        before = row[_HASHED + 2]
+        if row[1] == "erase" and not row[_ERASED]:
+            tombs.update(json.loads(row[7])["erased"])
+    marked = {row[0] for row in rows if row[_ERASED]}
+    return faults + [f"operation {number} was emptied without being erased" for number in sorted(marked - tombs)]
