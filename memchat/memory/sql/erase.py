@@ -24,6 +24,7 @@ from memchat.memory.sql.edits import (
 )
 from memchat.memory.sql.facts import FactStore
 from memchat.memory.sql.oplog import COLUMNS, Op, as_op, create
+from memchat.memory.sql.policy import same
 from memchat.memory.sql.table import Cell, Decision
 
 
@@ -97,7 +98,7 @@ def _say_again(op: Op, full: State, kept: State) -> None:
         change = decision.change
         key: Key = ("cell", change.person, fields.get(change.field))
         row = full.get(key)
-        if decision.kind == "noop" and row and row["value"] == change.new and row != kept.get(key):
+        if decision.kind == "noop" and row and same(row["value"], change.new) and row != kept.get(key):
             kept[key] = {**row, "turn": op.turn, "since": op.at}
 
 
