@@ -10,6 +10,7 @@ since everything else in a chat is easier.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from itertools import chain
@@ -63,6 +64,7 @@ class BaseConfig:
     context: int = 1024  # positions
     batch_tokens: int = 4096  # padded tokens in a batch
     short_share: float = 0.2  # share of the run with short chats only
+    ramp: float = 0.3  # share of the run in which they grow to the longest
     longest: int = 2300  # characters of the longest chats that are trained often, about 750 tokens
     tasks_from: float = 0.25  # share of the run after which other tasks come in between,
     tasks: float = 0.26  # and the share of their batches
@@ -79,8 +81,22 @@ class BaseConfig:
 
 # One core of a laptop-class CPU trains on about 2.4 thousand tokens/s.
 PRESETS: dict[str, dict[str, Any]] = {
-    # The shipped model: about 13 M tokens, an hour and a half there.
+    # The shipped model: about 12 M tokens, an hour and a half there; `more` was run on it.
     "starter": {"steps": 3000, "eval_every": 250, "save_every": 50},
+    # More of everything for a model that has been through `starter`: about 6 M tokens, three quarters of an hour.
+    "more": {
+        "steps": 1500,
+        "eval_every": 250,
+        "save_every": 50,
+        "warmup": 0.05,
+        "decay": 0.8,
+        "muon_lr": 0.01,
+        "adamw_lr": 1.5e-3,
+        "short_share": 0.0,
+        "ramp": 0.0,
+        "tasks_from": 0.0,
+        "doubt_from": 0.3,
+    },
     # Chats alone: about 5 M tokens, half an hour.
     "quick": {"steps": 1200, "eval_every": 200, "save_every": 100, "tasks": 0.0},
 }
@@ -105,7 +121,8 @@ class ChatBatches:
     def size(self, index: int, rng: Random) -> int:
         """Characters of the chats in a batch: short at first, then up to the longest; a few fill the context."""
         done = index / max(1, self.total)
-        ramp = min(1.0, max(0.0, (done - self.config.short_share) / 0.3))
+        ramp = min(1.0, max(0.0, (done - self.config.short_share) / max(self.config.ramp, 1e-9)))
+        ramp = ramp if self.config.ramp else 1.0
         longest = 600 + ramp * (self.config.longest - 600)
         if rng.random() < 0.3:
             return rng.randint(100, 600)
@@ -193,12 +210,42 @@ def build_model(config: BaseConfig, tokenizer: Any) -> Any:
     return model
 
 
-def run(config: BaseConfig, out: Path, *, preset_name: str = "starter", resume: bool = False) -> dict[str, Any]:
-    """Train, evaluate on unseen values and phrasings, and save a transformers folder to `out`. Returns the scores."""
+def load(folder: Path) -> tuple[Any, Any]:
+    """A model that an earlier run made, in fp32, and its tokenizer.
+
+    Raises:
+        UsageError: there is none in the folder.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    if not (folder / "config.json").is_file():
+        raise UsageError(f"{folder} holds no model", "Give the folder that an earlier `memchat train base` made.")
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32), AutoTokenizer.from_pretrained(folder)
+
+
+def run(
+    config: BaseConfig, out: Path, *, command: str = "memchat train base", resume: bool = False,
+    model_folder: Path | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Train, evaluate on unseen values and sentences, and save a transformers folder to `out`. Returns the scores.
+
+    Args:
+        command: the command line that does this run again; it goes into the card.
+        model_folder: a model to go on with, shape and tokenizer included; None begins with random weights.
+
+    Raises:
+        UsageError: settings that do not fit, or no model in the folder.
+    """
     check(config)
     quiet()
-    tokenizer = build_tokenizer(config)
-    model = build_model(config, tokenizer)
+    if model_folder:
+        model, tokenizer = load(model_folder)
+        shape = {"hidden": "hidden_size", "layers": "num_hidden_layers", "heads": "num_attention_heads"}
+        shape |= {"kv_heads": "num_key_value_heads", "intermediate": "intermediate_size", "vocabulary": "vocab_size"}
+        apply(config, {ours: getattr(model.config, theirs) for ours, theirs in shape.items()})
+    else:
+        tokenizer = build_tokenizer(config)
+        model = build_model(config, tokenizer)
     watched = questions(tokenizer, "valid", 100, (200, 1200))
 
     def evaluate(trained: nn.Module, step: int) -> dict[str, float]:
@@ -211,8 +258,10 @@ def run(config: BaseConfig, out: Path, *, preset_name: str = "starter", resume: 
         evaluate=evaluate, resume=resume, settings=settings(config),
     )  # fmt: skip
     save(model, tokenizer, out)
+    if model_folder:
+        keep_history(model_folder, out)
     scores = final_scores(out, tokenizer, config)
-    write_card(out, config.loop.seed, preset_name, settings(config), asdict(progress), model.num_parameters(), scores)
+    write_card(out, config.loop.seed, command, settings(config), asdict(progress), model.num_parameters(), scores)
     (out / "checkpoint.pt").unlink(missing_ok=True)
     return scores
 
@@ -246,6 +295,14 @@ def save(model: Any, tokenizer: Any, out: Path) -> None:
     tokenizer.save_pretrained(out)
     for path in out.glob("*.safetensors"):
         path.chmod(0o644)  # the writer makes them private, which an installed model must not be
+
+
+def keep_history(model_folder: Path, out: Path) -> None:
+    """Keep how the model came about before this run, in `before`."""
+    for name in ("run.json", "training.jsonl", "curve.svg", "card.md"):
+        if (model_folder / name).is_file():
+            (out / "before").mkdir(exist_ok=True)
+            shutil.copyfile(model_folder / name, out / "before" / name)
 
 
 def final_scores(out: Path, tokenizer: Any, config: BaseConfig) -> dict[str, Any]:

@@ -52,7 +52,7 @@ Licence: Apache-2.0, as memchat.
 
 
 def write_card(
-    out: Path, seed: int, preset: str, settings: dict[str, Any], progress: dict[str, Any], parameters: int,
+    out: Path, seed: int, command: str, settings: dict[str, Any], progress: dict[str, Any], parameters: int,
     scores: dict[str, Any],
 ) -> None:  # fmt: skip
     """Write `card.md` into the model's folder."""
@@ -63,7 +63,7 @@ def write_card(
             rows.append(f"| {name} | {kind} | {part['n']} | {part['accuracy']:.3f} | {low:.3f} to {high:.3f} |")
     text = _TEXT.format(
         name=f"memchat {out.name}", millions=parameters / 1e6, seed=seed,
-        command=f"memchat train base --preset {preset}", steps=progress["step"],
+        command=command, steps=progress["step"],
         tokens=progress["tokens"] / 1e6, minutes=progress["seconds"] / 60,
         settings=json.dumps(settings, indent=2), context=settings["context"], table="\n".join(rows),
         versions=", ".join(f"{name} {version}" for name, version in versions().items()),
