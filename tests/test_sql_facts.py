@@ -392,26 +392,26 @@ def test_benchmark_of_ten_thousand_facts(file: Path, capsys: pytest.CaptureFixtu
     words = [f"word{i}" for i in range(500)]
     chance = random.Random(0)
     with FactStore(file) as store:
-        started = time.perf_counter()
+        started = time.process_time()
         rows = [[(f"field{f}", " ".join(chance.choices(words, k=4))) for f in range(50)] for _ in range(200)]
         store.apply([], people=[NewPerson(f"Person{p}", OTHER, tuple(row)) for p, row in enumerate(rows)])
-        bulk = time.perf_counter() - started
+        bulk = time.process_time() - started
         assert len(store.facts()) == 10_000
         singles = []
         for index in range(200):
-            started = time.perf_counter()
+            started = time.process_time()
             store.apply([Decision("add", Change(1 + index % 2, f"field{index // 4}", None, f"new {index}"))])
-            singles.append(time.perf_counter() - started)
+            singles.append(time.process_time() - started)
         finds = []
         for _ in range(100):
-            started = time.perf_counter()
+            started = time.process_time()
             assert search(store, " ".join(chance.choices(words, k=3)))
-            finds.append(time.perf_counter() - started)
-        started = time.perf_counter()
+            finds.append(time.process_time() - started)
+        started = time.process_time()
         store.table()
-        table = time.perf_counter() - started
+        table = time.process_time() - started
     with capsys.disabled():
         print(
-            f"\n10,000 facts: insert {bulk:.2f} s, one more call {1e3 * sorted(singles)[100]:.1f} ms,"
+            f"\n10,000 facts, CPU time: insert {bulk:.2f} s, one more call {1e3 * sorted(singles)[100]:.1f} ms,"
             f" search {1e3 * sorted(finds)[50]:.1f} ms, whole table {1e3 * table:.0f} ms"
         )

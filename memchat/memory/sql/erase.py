@@ -55,6 +55,7 @@ def drop_turns(store: FactStore, turns: Iterable[int]) -> Op:
     """
     numbers = set(turns)
     with store.change("drop", "user") as draft:
+        draft.extra["turns"] = sorted(numbers)
         target, now = _without(_log(draft), numbers), load(draft.db)
         for key in emptying(now, set(now) - set(target)):
             draft.put(key, None)
@@ -73,16 +74,18 @@ def _without(ops: list[Op], turns: set[int]) -> State:
     full: State = {}
     kept: State = {}
     instead: dict[str, Row | None] = {}  # a row that a dropped turn put -> the row that stays in its place
-    for op in ops:
+    for op, dropped in _dropped(ops, turns):
+        replay(op.edits, full)
+        if dropped is None:
+            continue
         for change in op.edits:
             new = change.new
-            if new is not None and new.get("turn") in turns:
+            if new is not None and new.get("turn") in dropped:
                 new = instead.setdefault(f"{change.key} {new}", kept.get(change.key))
-            elif new is None and op.turn in turns:
+            elif new is None and op.turn in dropped:
                 new = kept.get(change.key)
             replay([Edit(change.key, None, new)], kept)
-        replay(op.edits, full)
-        if op.turn not in turns:
+        if op.turn not in dropped:
             _say_again(op, full, kept)
     for key in [key for key in kept if key[0] == "cell"]:  # their row or column may be a dropped turn's
         for needed in (("person", key[1]), ("field", key[2])):
@@ -91,15 +94,32 @@ def _without(ops: list[Op], turns: set[int]) -> State:
     return kept
 
 
+def _dropped(ops: list[Op], turns: set[int]) -> list[tuple[Op, frozenset[int] | None]]:
+    """Each op with the turns that are dropped from it, those of later drops too; None for the drops themselves."""
+    drops = {op.id for op in ops if op.kind == "drop"}
+    found: list[tuple[Op, frozenset[int] | None]] = []
+    gone = frozenset(turns)
+    for op in reversed(ops):
+        found.append((op, None if op.id in drops or op.target in drops else gone))
+        if op.id in drops and op.undone_by is None:
+            gone |= frozenset(op.turns)
+    return found[::-1]
+
+
 def _say_again(op: Op, full: State, kept: State) -> None:
-    """A noop of this op repeated what a dropped turn had said: then it is this turn's fact."""
+    """A noop of this op repeated what a dropped turn had said: then it is this turn's doing."""
     fields = {row["name"]: key[1] for key, row in full.items() if key[0] == "field"} if op.declined else {}
     for decision in op.declined:
         change = decision.change
-        key: Key = ("cell", change.person, fields.get(change.field))
+        named = change.field == "name"
+        key: Key = ("person", change.person) if named else ("cell", change.person, fields.get(change.field))
         row = full.get(key)
-        if decision.kind == "noop" and row and same(row["value"], change.new) and row != kept.get(key):
-            kept[key] = {**row, "turn": op.turn, "since": op.at}
+        if decision.kind != "noop":
+            continue
+        if row is None and change.new is None:
+            kept.pop(key, None)
+        elif row and same(row["name" if named else "value"], change.new) and row != kept.get(key):
+            kept[key] = {**row, "turn": op.turn, **({} if named else {"since": op.at})}
 
 
 def erase(store: FactStore, cells: Iterable[Cell] = (), turns: Iterable[int] = ()) -> Erased:
@@ -134,7 +154,7 @@ def wipe(store: FactStore, *, names: bool = True) -> None:
             db.execute(f"DELETE FROM {table}")
         db.execute("INSERT INTO fact_fts(fact_fts) VALUES ('rebuild')")
         db.execute("INSERT OR REPLACE INTO meta VALUES ('scrub', 1)")
-        db.execute("DELETE FROM meta WHERE key = 'backed_up'")
+        db.execute("DELETE FROM meta WHERE key IN ('backed_up', 'epoch')")
         create(db, kept)
     _sweep(store)
 
@@ -238,7 +258,7 @@ class _Eraser:
                 }
                 for d in declined
             ]
-            diff = as_json({"edits": dump(left), "declined": items})
+            diff = as_json({"edits": dump(left), "declined": items, "turns": op.turns})
             sql = "UPDATE op SET raw_output = '', executed_sql = '', error = '', salt = '', erased = 1, diff_json = ?"
             self.draft.db.execute(f"{sql} WHERE id = ?", (diff, op.id))
             changed.append(op.id)

@@ -261,7 +261,9 @@ class Writer:
             return "not known anyway" if new is None else "known already"
         if self.source != "user_edit" and row and row["locked"]:
             return LOCKED
-        if self.source != "user_edit" and current != change.old:
+        column = draft.get(("field", number))
+        by_old_name = column and column["name"] != change.field  # of a merged field: its table had no such column
+        if self.source != "user_edit" and current != change.old and not by_old_name:
             return STALE
         if change.field == "name":
             draft.rename(change.person, new, self.source, self.turn)

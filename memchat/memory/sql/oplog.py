@@ -44,6 +44,7 @@ class Op:
         target: the op that an undo or redo is about.
         undone_by: the op that took it back, or None.
         erased: its content was erased; only the tombstone is left.
+        turns: what a drop dropped.
     """
 
     id: int
@@ -62,6 +63,7 @@ class Op:
     target: int | None
     undone_by: int | None
     erased: bool
+    turns: tuple[int, ...] = ()
 
 
 def begin(db: sqlite3.Connection) -> Draft:
@@ -123,7 +125,9 @@ def as_op(row: Sequence[Any]) -> Op:
         Decision(item["kind"], Change(item["person"], item["field"], item["old"], item["new"]), item["reason"])
         for item in diff["declined"]
     )
-    return Op(*[*row[:7], parse(diff["edits"]), declined, *row[8:13], row[17], bool(row[19])])
+    return Op(
+        *[*row[:7], parse(diff["edits"]), declined, *row[8:13], row[17], bool(row[19]), tuple(diff.get("turns", ()))]
+    )
 
 
 def chain_faults(rows: Sequence[Sequence[Any]]) -> list[str]:
