@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from time import monotonic
 
@@ -44,8 +44,8 @@ class Box:
         self.columns = list(table.fields)
         self.seen: set[str] = set()
         self.deadline = 0.0
+        self.whole = False
         self.base = sqlite3.connect(":memory:", isolation_level=None, cached_statements=0)
-        self.base.text_factory = lambda raw: raw.decode("utf-8", "replace")
         self.base.execute("PRAGMA temp_store = 2")  # or a large ORDER BY makes files
         columns = "".join(f', "{name}" TEXT' for name in table.fields)
         head = "id INTEGER PRIMARY KEY, name TEXT COLLATE NOCASE, relation TEXT COLLATE NOCASE"
@@ -57,12 +57,17 @@ class Box:
     def close(self) -> None:
         self.base.close()
 
-    def fill(self, people: tuple[Person, ...]) -> None:
-        """Let the table hold these rows and no others."""
+    def fill(self, people: tuple[Person, ...], names: Sequence[str] | None = None) -> None:
+        """Let the table hold these rows and no others, whole or with the cells of some fields."""
+        self.whole = names is None and len(people) == len(self.table.people)
+        names = self.table.fields if names is None else names
         cells = self.table.cells
-        rows = [(p.id, p.name, p.relation, *(cells.get((p.id, f)) for f in self.table.fields)) for p in people]
+        columns = "".join(f', "{name}"' for name in names)
         self.base.execute("DELETE FROM users")
-        self.base.executemany(f"INSERT INTO users VALUES (?, ?, ?{', ?' * len(self.table.fields)})", rows)
+        self.base.executemany(
+            f"INSERT INTO users (id, name, relation{columns}) VALUES (?, ?, ?{', ?' * len(names)})",
+            [(p.id, p.name, p.relation, *(cells.get((p.id, name)) for name in names)) for p in people],
+        )
 
     def _may_read(self, action: int, one: str | None, two: str | None, *_: str | None) -> int:
         if action == sqlite3.SQLITE_READ and one == "users":
@@ -125,7 +130,11 @@ class Box:
 
     def rows(self) -> dict[int, tuple[object, ...]]:
         """Of every row, by its id: name, relation, and the values of `columns`."""
-        return {row[0]: row[1:] for row in self.base.execute("SELECT * FROM users")}
+        try:
+            return {row[0]: row[1:] for row in self.base.execute("SELECT * FROM users")}
+        except sqlite3.OperationalError:  # text that is no UTF-8, by a cast
+            self.base.text_factory = lambda raw: raw.decode("utf-8", "replace")
+            return {row[0]: row[1:] for row in self.base.execute("SELECT * FROM users")}
 
     def add(self, field: str) -> None:
         """Add a column; its name must be in normal form."""

@@ -79,21 +79,14 @@ def likeness(one: str, other: str) -> float:
 
 
 def similarity(one: str, other: str) -> float:
-    """Token-set similarity of two field names: the likeness of their words, paired best first, over the larger set."""
+    """Token-set similarity of two field names: the likeness of each word to its nearest, over the larger set."""
     left, right = words(one), words(other)
     if "".join(left) == "".join(right):  # home_town and hometown
         return 1.0
     size = max(len(left), len(right))
-    if not size or min(len(left), len(right)) < SIMILAR * size:
+    if min(len(left), len(right)) < SIMILAR * size:
         return 0.0
-    pairs = sorted(((likeness(a, b), a, b) for a in left for b in right), reverse=True)
-    total, used_left, used_right = 0.0, set[str](), set[str]()
-    for value, a, b in pairs:
-        if value and a not in used_left and b not in used_right:
-            total += value
-            used_left.add(a)
-            used_right.add(b)
-    return total / size
+    return sum(max(likeness(a, b) for b in right) for a in left) / size
 
 
 def match(name: str, known: Iterable[str], aliases: Mapping[str, str] | None = None) -> str | None:

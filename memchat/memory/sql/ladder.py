@@ -32,7 +32,7 @@ class Found:
 
 
 def meant(question: str, table: Table) -> set[int]:
-    """Whom the user asks about: the people named, else themselves or the assistant by "my" or "your"; none if unsaid."""
+    """Whom the user asks about: the people named, else the user ("my") or the assistant ("your"); empty if unsaid."""
     text = _spaced(question)
     names = [(p.id, _spaced(name)) for p in table.people for name in (p.name, *p.aliases)]
     found = {person for person, name in names if name.strip() and name in text}

@@ -10,7 +10,6 @@ import re
 import unicodedata
 from dataclasses import dataclass, field
 
-from memchat.memory.sql import fields
 from memchat.memory.sql.table import OTHER, Change, Decision, Difference, NewPerson, Table
 
 CHANGES, NEW_FIELDS, LENGTH, LIVE_FIELDS = 8, 4, 200, 256
@@ -145,7 +144,7 @@ def _bare(value: str) -> str:
 
 
 _FORGETS = re.compile(
-    r"\bforget\b(?!\s*(?:[.!?]|\Z|me\s+not))|(?:\b(?:delete|erase|remove|wipe)"
+    r"\bforget\b(?!\s*(?:[.!?]|\Z)|[\s-]me[\s-]not)|(?:\b(?:delete|erase|remove|wipe)"
     r"|\b(?:do\s+not|don't|dont|never|stop|no\s+longer)\s+(?:keep|remember|stor|sav)(?:e|ing)?)\s+"
     r"(?=(?:my|the|your|what|everything|anything|all|that|this|it)\b)",
     re.I,
@@ -177,7 +176,6 @@ _NAME_ENDS = re.compile(
 _NO_NAME = re.compile(
     r"(?:an?|the|at|in|on|it|my|your|back|later|tomorrow|today|soon|when|if|before|after|maybe|not|never|no|hard|easy|very|"
     r"too|also|for|to|by|what|that|this)\Z",
-    re.I,
 )
 
 

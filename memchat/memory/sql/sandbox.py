@@ -19,7 +19,7 @@ from memchat.memory.sql.box import SECONDS, Box, RefusedError
 from memchat.memory.sql.table import ASSISTANT, OTHER, USER, Cell, Change, Difference, NewPerson, Table
 
 STATEMENTS, SELECTS, ROWS, BYTES = 24, 12, 50, 8192
-MAX_SQL, MAX_TEXT = 4096, 16384
+MAX_SQL, MAX_TEXT = 4096, 8192
 
 _READS = ("SELECT", "WITH")
 _WRITES = (*_READS, "ALTER", "INSERT", "REPLACE", "UPDATE")
@@ -69,7 +69,7 @@ class Read:
 def split(text: str) -> list[str]:
     """Statements, without the word NOOP; a line that begins a statement begins one even where ``;`` was forgotten."""
     found, part = [], ""
-    for line in text[:MAX_TEXT].splitlines(keepends=True):
+    for line in text.splitlines(keepends=True):
         if _START.match(line) and part.strip() and _ends(part, line):
             found.append(part)
             part = ""
@@ -123,7 +123,7 @@ def _unfit(text: str, number: int, limit: int, verbs: tuple[str, ...]) -> Statem
 
 
 def _prepared(sql: str) -> tuple[list[str], tuple[str, ...]]:
-    text, done = repair.clean(sql[: 2 * MAX_TEXT])
+    text, done = repair.clean(sql[:MAX_TEXT])
     return split(repair.close_lines(text)), done
 
 
@@ -276,6 +276,8 @@ def _select(
     box.deadline = monotonic() + SECONDS
     while True:
         box.seen = set()
+        if not box.whole:
+            box.fill(box.table.people)
         try:
             rows, header = box.read(text)
             if not rows and "person" not in did:
@@ -290,7 +292,6 @@ def _select(
                 return Statement(text, "dropped", "reads no field"), []
             return _outcome(text, original, did), _cells(box, text, rows, names)
         except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
-            box.fill(box.table.people)
             missing = re.search(r"no such column: (?:\w+\.)?(.+)", str(error))
             field = fields.match(missing[1], box.columns, aliases) if missing else None
             if missing and field in box.columns and "column name" not in did:
@@ -307,16 +308,15 @@ def _cells(box: Box, text: str, rows: list[tuple[object, ...]], names: list[str]
     """The cells behind a result: of the people whose row alone, in a table of one row, gives part of it."""
     if not rows:
         return []
-    people = box.table.people
+    people, read = box.table.people, [name for name in names if name != "name"]
     box.fill(())
     empty, _ = box.read(text)  # not empty where the SELECT counts, or makes rows up
     found = []
     for person in people:
-        box.fill((person,))
+        box.fill((person,), read)
         alone, _ = box.read(text)
         if alone != empty and (empty or any(row in rows for row in alone)):
             found.append(person.id)
-    box.fill(people)
     if found:
         return [(person, name) for person in found for name in names]
     values = {value for row in rows for value in row}  # rows of several people at once: told by their values
