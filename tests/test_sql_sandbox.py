@@ -93,7 +93,7 @@ def test_statements_of_the_retrieval_task_read_their_cells() -> None:
         ("UPDATE users SET job = 'vet' WHERE id = 1;", {(1, "job"): "vet"}),
         ("update Users set Job = 'vet' where Relation = 'USER'", {(1, "job"): "vet"}),
         ("INSERT INTO users (name, relation, job) VALUES ('Brian', 'user', 'vet')", {(1, "job"): "vet"}),
-        ("INSERT INTO users (name, job) VALUES ('bri', 'vet')", {(1, "name"): "bri", (1, "job"): "vet"}),
+        ("INSERT INTO users (name, job) VALUES ('bri', 'vet')", {(1, "job"): "vet"}),
         ("INSERT INTO users (id, job) VALUES (1, 'vet') ON CONFLICT(id) DO UPDATE SET job = excluded.job",
          {(1, "job"): "vet"}),
         ("INSERT INTO users (name, job) VALUES ('Brian', 'vet') ON CONFLICT(name) DO UPDATE SET job = excluded.job",
@@ -125,7 +125,8 @@ def test_statements_of_the_retrieval_task_read_their_cells() -> None:
         ("UPDATE users SET job = 'I'm a vet' WHERE id = 1", {(1, "job"): "I'm a vet"}),
         ("DROP TABLE users; UPDATE users SET job = 'vet' WHERE id = 1; nonsense", {(1, "job"): "vet"}),
         ("INSERT INTO users (name, relation, city) VALUES ('ana', 'other', 'Rome')",
-         {(3, "name"): "ana", (3, "city"): "Rome"}),
+         {(3, "city"): "Rome"}),
+        ("INSERT INTO users (name, relation, city) VALUES ('Skye', 'user', 'Rome')", {(1, "city"): "Rome"}),
         ("noop", {}), ("", {}), (";;;", {}),
     ],
 )  # fmt: skip

@@ -221,7 +221,10 @@ def _difference(box: Box, target: int) -> Difference:
         if person is None:
             new.setdefault(texts.pop("name", ""), {}).update(texts)
             continue
-        said = texts | ({f: None for f, v in cells.items() if v is None} if person == row else {})
+        if person == row:
+            said: dict[str, str | None] = texts | {f: None for f, v in cells.items() if v is None}
+        else:  # in a row that was added, the name says who is meant, and blanks say nothing
+            said = {f: v for f, v in texts.items() if f != "name"}
         changed.update({(person, f): v for f, v in said.items() if v != old.get((person, f))})
     order = {name: i for i, name in enumerate(names)}
     changes = sorted(changed, key=lambda cell: (cell[0], order[cell[1]]))
@@ -309,7 +312,7 @@ def _cells(box: Box, text: str, rows: list[tuple[object, ...]], names: list[str]
     if not rows:
         return []
     people, read = box.table.people, [name for name in names if name != "name"]
-    box.fill(())
+    box.fill((), ())
     empty, _ = box.read(text)  # not empty where the SELECT counts, or makes rows up
     found = []
     for person in people:
