@@ -46,9 +46,7 @@ class Questions(Pen, ABC):
         rng = self.rng
         if fact.state:
             return talk.voice("forgotten" if fact.state == "forgotten" else "unknown", rng).replace("{c}", fact.unknown)
-        form, statement = talk.answer_form(rng), fact.statement
-        form = "{S}." if form == "{v}." and fact.value[0].islower() else form
-        return form.replace("{S}", capital(statement)).replace("{s}", statement).replace("{v}", fact.value)
+        return f"{capital(fact.statement)}."
 
     def asks(self, text: str, value: str = "") -> tuple[str, int]:
         """The user's line with a question and its turn."""

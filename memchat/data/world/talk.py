@@ -49,9 +49,3 @@ def user(key: str, split: str, rng: Random) -> str:
 def voice(key: str, rng: Random) -> str:
     """One of the assistant's sentences of a list."""
     return rng.choice(_list(key))
-
-
-def answer_form(rng: Random) -> str:
-    """A frame for an answer: {S} and {s} are the statement with and without a capital, {v} the value alone."""
-    forms = texts("talk")["answers"]
-    return str(rng.choices([f["text"] for f in forms], [f["weight"] for f in forms])[0])
