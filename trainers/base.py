@@ -86,18 +86,10 @@ PRESETS: dict[str, dict[str, Any]] = {
     "starter": {"steps": 3000, "eval_every": 250, "save_every": 50},
     # More of everything for a model that has been through `starter`: about 7 M tokens, three quarters of an hour.
     "more": {
-        "steps": 1500,
-        "eval_every": 250,
-        "save_every": 50,
-        "warmup": 0.05,
-        "decay": 0.8,
-        "muon_lr": 0.01,
-        "adamw_lr": 1.5e-3,
-        "short_share": 0.0,
-        "ramp": 0.0,
-        "tasks_from": 0.0,
-        "doubt_from": 0.3,
-    },
+        "steps": 1500, "eval_every": 250, "save_every": 50, "warmup": 0.03, "decay": 0.6, "muon_lr": 0.015,
+        "adamw_lr": 2e-3, "short_share": 0.0, "ramp": 0.0, "tasks_from": 0.0, "tasks": 0.15,
+        "doubt_from": 0.0, "doubt": 0.35, "unknown_weight": 4.0,
+    },  # fmt: skip
     # Chats alone: about 5 M tokens, half an hour.
     "quick": {"steps": 1200, "eval_every": 200, "save_every": 100, "tasks": 0.0},
 }
