@@ -86,10 +86,21 @@ PRESETS: dict[str, dict[str, Any]] = {
     "starter": {"steps": 3000, "eval_every": 250, "save_every": 50},
     # More of everything for a model that has been through `starter`: about 7 M tokens, three quarters of an hour.
     "more": {
-        "steps": 1500, "eval_every": 250, "save_every": 50, "warmup": 0.03, "decay": 0.6, "muon_lr": 0.015,
-        "adamw_lr": 2e-3, "short_share": 0.0, "ramp": 0.0, "tasks_from": 0.0, "tasks": 0.15,
-        "doubt_from": 0.0, "doubt": 0.35, "unknown_weight": 4.0,
-    },  # fmt: skip
+        "steps": 1500,
+        "eval_every": 250,
+        "save_every": 50,
+        "warmup": 0.03,
+        "decay": 0.6,
+        "muon_lr": 0.015,
+        "adamw_lr": 2e-3,
+        "short_share": 0.0,
+        "ramp": 0.0,
+        "tasks_from": 0.0,
+        "tasks": 0.15,
+        "doubt_from": 0.0,
+        "doubt": 0.35,
+        "unknown_weight": 4.0,
+    },
     # Chats alone: about 5 M tokens, half an hour.
     "quick": {"steps": 1200, "eval_every": 200, "save_every": 100, "tasks": 0.0},
 }
@@ -291,7 +302,9 @@ def save(model: Any, tokenizer: Any, out: Path) -> None:
 
 
 def keep_history(model_folder: Path, out: Path) -> None:
-    """Keep how the model came about before this run, in `before`."""
+    """Keep how the model came about before this run in `before`, and what came before that in `before/before`."""
+    if (model_folder / "before").is_dir():
+        shutil.copytree(model_folder / "before", out / "before" / "before", dirs_exist_ok=True)
     for name in ("run.json", "training.jsonl", "curve.svg", "card.md"):
         if (model_folder / name).is_file():
             (out / "before").mkdir(exist_ok=True)
