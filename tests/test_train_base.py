@@ -160,11 +160,13 @@ def test_other_tasks_come_after_the_first_chats(tokenizer, monkeypatch, name: st
 def test_a_task_becomes_a_row_like_a_chat(tokenizer, task):
     """Calls and results pass through the template too; what the assistant says is what counts."""
     chat = task("train", Random(1), 900)
-    ids, weights = base.ChatBatches(tiny(), tokenizer).encode(chat)
+    config = tiny()
+    ids, weights = base.ChatBatches(config, tokenizer).encode(chat)
+    kinds = base.WEIGHTS | {"unknown": config.unknown_weight}
     messages = [{"role": line.role, "content": line.text} for line in chat.lines]
     assert tokenizer.apply_chat_template(messages, return_dict=False) == ids
     assert len(weights) == len(ids)
-    assert max(weights) == max(base.WEIGHTS[line.kind] for line in chat.lines if line.role == "assistant") > 0
+    assert max(weights) == max(kinds[line.kind] for line in chat.lines if line.role == "assistant") > 0
 
 
 def test_golden_losses(tmp_path, tokenizer):
