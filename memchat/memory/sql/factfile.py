@@ -245,9 +245,9 @@ class FactFile:
                 copy.close()
             with part.open("rb") as file:
                 os.fsync(file.fileno())
-            part.replace(target)
-            for old in self.backups()[:-KEEP_BACKUPS]:
+            for old in self.backups()[: 1 - KEEP_BACKUPS]:  # before the new one comes, so that a kill leaves no more
                 old.unlink(missing_ok=True)
+            part.replace(target)
             if not self.read_only:
                 sql = "INSERT OR REPLACE INTO meta VALUES ('backed_up', ?)"
                 self._open_db().execute(sql, (self._newest_op(),))
