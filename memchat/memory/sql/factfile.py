@@ -134,7 +134,7 @@ class FactFile:
             if db.in_transaction:
                 db.execute("ROLLBACK")
             raise
-        for part in self.path.parent.glob(f"{self.path.stem}.*.part"):  # a backup that was cut off
+        for part in self.path.parent.glob(f"{self.path.stem}.*.part*"):  # a backup that was cut off, and its journal
             part.unlink(missing_ok=True)
         return None
 
