@@ -125,8 +125,8 @@ class ChatBatches:
     def size(self, index: int, rng: Random) -> int:
         """Characters of the chats in a batch: short at first, then up to the longest; a few fill the context."""
         done = index / max(1, self.total)
-        ramp = min(1.0, max(0.0, (done - self.config.short_share) / max(self.config.ramp, 1e-9)))
-        ramp = ramp if self.config.ramp else 1.0
+        grown = (done - self.config.short_share) / self.config.ramp if self.config.ramp else 1.0
+        ramp = min(1.0, max(0.0, grown))
         longest = 600 + ramp * (self.config.longest - 600)
         if rng.random() < 0.3:
             return rng.randint(100, 600)
