@@ -96,7 +96,7 @@ def test_the_template_renders_what_training_saw(tokenizer):
 
 
 def test_a_line_is_framed_by_its_role_and_the_end(tokenizer):
-    (ids,) = encode_lines(tokenizer, [("user", "plain")])
+    ((ids, _),) = encode_lines(tokenizer, [("user", "plain")])
     assert ids[0] == tokenizer.convert_tokens_to_ids("<|user|>")
     assert ids[-1] == tokenizer.eos_token_id
     assert tokenizer.decode(ids[1:-1]) == "plain"

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -28,19 +28,22 @@ from memchat.data.tasks.sql import sql_task
 from memchat.data.tasks.stories import stories_task
 from memchat.data.tasks.tools import tools_task
 from memchat.data.world import dialogue
-from memchat.data.world.pen import Dialogue
+from memchat.data.world.pen import Dialogue, Line, capital
 from memchat.errors import UsageError, unknown
 from trainers.card import write_card
 from trainers.loop import Batch, LoopConfig, train
 from trainers.optim import muon_and_adamw
 from trainers.recall import Question, measure, questions
 from trainers.settings import apply
-from trainers.tokenizer import encode_lines, train_tokenizer
+from trainers.tokenizer import Span, encode_lines, train_tokenizer
 
 # What a token of each kind of line weighs in the loss; lines of the user and the system are read, hardly predicted.
 # A slip is what the assistant must not learn to say, a story what nobody can foresee.
-WEIGHTS = {"answer": 4.0, "echo": 2.0, "talk": 1.0, "ack": 0.5, "story": 0.3, "slip": 0.0}
-USER_WEIGHT = 0.1
+WEIGHTS = {"answer": 1.0, "unknown": 1.0, "echo": 0.3, "talk": 0.5, "ack": 0.2, "story": 0.1, "slip": 0.0}
+USER_WEIGHT = 0.05
+FOCUS = 8.0
+"""How much more the values in a line weigh, and the first token of an answer, with which it is decided whether the
+value is known at all: the rest of an answer follows from the question and is learnt in no time."""
 
 SPELLING = (sql_task, tools_task, labels_task, stories_task)
 """Tasks with words and signs that chats have not; the tokenizer learns from them too."""
@@ -70,7 +73,6 @@ class BaseConfig:
     tasks: float = 0.26  # and the share of their batches
     doubt_from: float = 0.8  # share of the run after which questions about things never told are frequent,
     doubt: float = 0.4  # and how frequent: learnt before recall, "I do not know" would be the answer to everything
-    unknown_weight: float = 2.0  # of the answer that something was never told, as those in WEIGHTS
     muon_lr: float = 0.02
     adamw_lr: float = 3e-3
     weight_decay: float = 0.1
@@ -84,9 +86,9 @@ class BaseConfig:
 PRESETS: dict[str, dict[str, Any]] = {
     # The shipped model: about 12 M tokens, an hour and a half there; `more` was run on it.
     "starter": {"steps": 3000, "eval_every": 250, "save_every": 50},
-    # More of everything for a model that has been through `starter`: about 7 M tokens, three quarters of an hour.
+    # More of everything for a model that has been through `starter`: about 24 M tokens, three hours.
     "more": {
-        "steps": 1500,
+        "steps": 6000,
         "eval_every": 250,
         "save_every": 50,
         "warmup": 0.03,
@@ -98,8 +100,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "tasks_from": 0.0,
         "tasks": 0.15,
         "doubt_from": 0.0,
-        "doubt": 0.35,
-        "unknown_weight": 4.0,
+        "doubt": 0.4,
     },
     # Chats alone: about 5 M tokens, half an hour.
     "quick": {"steps": 1200, "eval_every": 200, "save_every": 100, "tasks": 0.0},
@@ -166,14 +167,24 @@ class ChatBatches:
 
     def encode(self, chat: Dialogue) -> Row:
         """Token ids of one chat and the weight of predicting each of them."""
-        lines, weights_of = chat.lines, WEIGHTS | {"unknown": self.config.unknown_weight}
-        ids, weights = [self.tokenizer.bos_token_id], [0.0]
+        lines, ids, weights = chat.lines, [self.tokenizer.bos_token_id], [0.0]
         parts = encode_lines(self.tokenizer, ((line.role, line.text) for line in lines))
-        for line, part in zip(lines, parts, strict=True):
-            weight = weights_of[line.kind] if line.role == "assistant" else USER_WEIGHT if line.role == "user" else 0.0
+        for line, (part, spans) in zip(lines, parts, strict=True):
+            weight = WEIGHTS[line.kind] if line.role == "assistant" else USER_WEIGHT if line.role == "user" else 0.0
             ids += part
-            weights += [0.0] + [weight] * (len(part) - 1)
+            weights.append(0.0)
+            first = line.kind in ("answer", "unknown")
+            weights += [weight * FOCUS if hit else weight for hit in focus(line, spans[1:], first)]
         return ids[: self.config.context], weights[: self.config.context]
+
+
+def focus(line: Line, spans: Sequence[Span], first: bool) -> list[bool]:
+    """Which of a line's tokens are those of its values, or its `first`."""
+    text = line.text.strip()
+    forms = [form for value in line.values if value for form in (value, capital(value)) if form in text]
+    held = [(text.index(form), text.index(form) + len(form)) for form in forms]
+    hits = [any(a < end and start < b for start, end in held) for a, b in spans]
+    return [True, *hits[1:]] if first else hits
 
 
 def chat_loss(model: nn.Module, batch: Batch) -> Tensor:

@@ -39,7 +39,7 @@ def questions(tokenizer: Any, split: str, n: int, sizes: tuple[int, int], seed: 
             if asked.turn < chat.ask_from:
                 continue
             parts = encode_lines(tokenizer, [*past, ("user", asked.question)])
-            ids = [tokenizer.bos_token_id, *(i for part in parts for i in part)]
+            ids = [tokenizer.bos_token_id, *(i for part, _ in parts for i in part)]
             ids.append(tokenizer.convert_tokens_to_ids("<|assistant|>"))
             text = "\n".join(f"{role}: {said}" for role, said in [*past, ("user", asked.question)])
             found.append(Question(asked, ids, text))

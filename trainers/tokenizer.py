@@ -17,6 +17,8 @@ PAD, BEGIN, END = "<|pad|>", "<|begin|>", "<|end|>"
 ROLES = ("system", "user", "assistant", "tool")
 SPECIAL = (PAD, BEGIN, END, *(f"<|{role}|>" for role in ROLES))
 
+Span = tuple[int, int]  # characters from, up to
+
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}"
     "{{ '<|' + message['role'] + '|>' + (message['content'] | trim) + eos_token }}"
@@ -50,10 +52,11 @@ def train_tokenizer(texts: Iterable[str], size: int, context: int) -> PreTrained
     )  # fmt: skip
 
 
-def encode_lines(tokenizer: Any, lines: Iterable[tuple[str, str]]) -> Iterator[list[int]]:
-    """Token ids of each (role, text) turn, exactly as the chat template renders it (without the begin token)."""
+def encode_lines(tokenizer: Any, lines: Iterable[tuple[str, str]]) -> Iterator[tuple[list[int], list[Span]]]:
+    """Token ids of each (role, text) turn, exactly as the chat template renders it (without the begin token), and
+    which characters of the text each token covers; the marks around the text cover none."""
     lines = list(lines)
     roles = {role: tokenizer.convert_tokens_to_ids(f"<|{role}|>") for role in ROLES}
     encoded = tokenizer.backend_tokenizer.encode_batch([text.strip() for _, text in lines], add_special_tokens=False)
     for (role, _), part in zip(lines, encoded, strict=True):
-        yield [roles[role], *part.ids, tokenizer.eos_token_id]
+        yield [roles[role], *part.ids, tokenizer.eos_token_id], [(0, 0), *part.offsets, (0, 0)]

@@ -174,8 +174,8 @@ class _Lesson:
         self.seen: dict[int, list[int]] = {}  # group -> turns of its examples
         self.used = 0
 
-    def say(self, role: str, text: str, kind: str) -> int:
-        self.lines.append(Line(role, text, kind))
+    def say(self, role: str, text: str, kind: str, *values: str) -> int:
+        self.lines.append(Line(role, text, kind, values))
         self.used += len(text) + 6
         return len(self.lines) - 1
 
@@ -239,7 +239,7 @@ class _Lesson:
         said = self.open_pair(text) if plain else fill(pick(self.file["ask_word"], self.split, self.rng), x=text)
         turn = self.say("user", said, "ask")
         label = self.rule.labels[group]
-        self.say("assistant", label, "answer")
+        self.say("assistant", label, "answer", label)
         return Asked(said, [label], "label", turn, self.seen[group], [])
 
 

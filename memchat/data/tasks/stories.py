@@ -110,8 +110,8 @@ class _Teller:
         if not self.by_assistant:
             self.add("assistant", self.rng.choice(self.file["ask_for"]["thanks" if last else "ack"]), "ack")
 
-    def add(self, role: str, text: str, kind: str) -> int:
-        self.lines.append(Line(role, text, kind))
+    def add(self, role: str, text: str, kind: str, *values: str) -> int:
+        self.lines.append(Line(role, text, kind, values))
         self.used += len(text) + 6
         return len(self.lines) - 1
 
@@ -242,7 +242,7 @@ class _Teller:
             self.add("assistant", self.file["answer"]["unknown"], "answer")
             return Asked(text, [], "abstain", turn, [], [])
         value = told.values[-1]
-        self.add("assistant", finish(fill(self.file["answer"][told.kind], v=value, **told.parts)), "answer")
+        self.add("assistant", finish(fill(self.file["answer"][told.kind], v=value, **told.parts)), "answer", value)
         old = sorted({old for old in told.values if old and old != value})
         return Asked(text, [value], "update" if old else "fact", turn, told.turns[-1:], old)
 

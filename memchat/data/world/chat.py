@@ -100,8 +100,8 @@ class Chat(Lists):
         if rng.random() < 0.5:
             self.say("assistant", talk.voice("ack_plain", rng), "ack")
             return
-        said = listed([fact.statement for fact in facts])
-        self.say("assistant", capital(talk.voice("ack_echo", rng).replace("{s}", said)), "echo")
+        said = talk.voice("ack_echo", rng).replace("{s}", listed([fact.statement for fact in facts]))
+        self.say("assistant", capital(said), "echo", *(fact.value for fact in facts))
 
     def tell_one(self) -> None:
         fact, core = self.new_fact()
@@ -161,7 +161,7 @@ class Chat(Lists):
         if self.rng.random() < 0.3:
             return self.ack([fact])
         text = talk.voice("ack_update", self.rng).replace("{s}", fact.statement)
-        self.say("assistant", capital(text), "echo")
+        self.say("assistant", capital(text), "echo", fact.value)
         return None
 
     def holding(self) -> list[Fact]:

@@ -38,7 +38,7 @@ class Lists(Questions):
             return self.take(name)
         items.append(self._line("put", name, self.value(pool)))
         ack = self.rng.choice(texts("families")["lists"]["ack"])
-        self.say("assistant", fill(ack, {"v": items[-1], "my": "your", "x": name}), "echo")
+        self.say("assistant", fill(ack, {"v": items[-1], "my": "your", "x": name}), "echo", items[-1])
         return None
 
     def take(self, name: str) -> None:
@@ -47,7 +47,7 @@ class Lists(Questions):
         value = items.pop(self.rng.randrange(len(items)))
         self._line("take", name, value)
         ack = self.rng.choice(texts("families")["lists"]["ack_take"])
-        self.say("assistant", fill(ack, {"v": value, "my": "your", "x": name}), "echo")
+        self.say("assistant", fill(ack, {"v": value, "my": "your", "x": name}), "echo", value)
 
     def _line(self, kind: str, name: str, value: str) -> str:
         """The user's line; returns the value as it stands in it."""
@@ -66,4 +66,4 @@ class Lists(Questions):
         form = table["answer_one" if len(items) == 1 else "answer_count"] if count else table["answer"]
         self.asked.append(Asked(text, [value], "count" if count else "fact", turn, list(self.list_turns[name]), []))
         reply = fill(form, {"my": "your", "x": name, "v": value})
-        self.say("assistant", sentence(reply, value), "answer")
+        self.say("assistant", sentence(reply, value), "answer", value)

@@ -10,11 +10,13 @@ from memchat.data.world.values import draw
 
 @dataclass
 class Line:
-    """One turn. `kind` says what it is for (tell, talk, ask, ...): the trainer weights by it."""
+    """One turn. `kind` says what it is for (tell, talk, ask, ...), `values` what in it was told before: the trainer
+    weights by both."""
 
     role: str
     text: str
     kind: str
+    values: tuple[str, ...] = ()
 
 
 @dataclass
@@ -100,9 +102,9 @@ class Pen:
             text = text.replace("'", "")
         return text, lower
 
-    def say(self, role: str, text: str, kind: str) -> int:
+    def say(self, role: str, text: str, kind: str, *values: str) -> int:
         """Add a line; returns its turn."""
-        self.lines.append(Line(role, text, kind))
+        self.lines.append(Line(role, text, kind, values))
         self.used += len(text) + 6
         return len(self.lines) - 1
 

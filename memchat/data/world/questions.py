@@ -65,7 +65,7 @@ class Questions(Pen, ABC):
         fact.asked = True
         text, turn = self.asks(self.question(fact))
         self.note(text, turn, fact)
-        self.say("assistant", self.answer(fact), "unknown" if fact.state else "answer")
+        self.say("assistant", self.answer(fact), "unknown" if fact.state else "answer", fact.value)
 
     def ask_two(self, first: Fact, second: Fact) -> None:
         """Two questions in one message."""
@@ -76,7 +76,7 @@ class Questions(Pen, ABC):
             text = text.replace(mark, asked)
         self.asks(text)
         replies = [f"{capital(fact.statement)}." if not fact.state else self.answer(fact) for fact in (first, second)]
-        self.say("assistant", " ".join(replies), "answer")
+        self.say("assistant", " ".join(replies), "answer", first.value, second.value)
 
     def ask_unknown(self) -> None:
         """The user asks for something that was never told: anything, or the like of something told."""
@@ -109,7 +109,7 @@ class Questions(Pen, ABC):
         self.asks(text)
         nothing = f"You have not told me anything about {owner or 'you'}."
         said = " ".join(f"{capital(fact.statement)}." for fact in facts[:5])
-        self.say("assistant", said or nothing, "answer" if facts else "unknown")
+        self.say("assistant", said or nothing, "answer" if facts else "unknown", *(fact.value for fact in facts[:5]))
 
     def ask_words(self) -> None:
         """The exact words in which something was told."""
@@ -130,7 +130,7 @@ class Questions(Pen, ABC):
         asked, at = self.asks(text)
         words = self.lines[turn].text
         self.asked.append(Asked(asked, [words], "quote", at, [turn], []))
-        self.say("assistant", f'You said: "{words}"', "answer")
+        self.say("assistant", f'You said: "{words}"', "answer", words)
 
     def ask_who(self) -> None:
         """The other way round: "Who is Biscuit?"."""
@@ -140,14 +140,14 @@ class Questions(Pen, ABC):
         fact = self.rng.choice(facts)
         self.asks(talk.user("who_asks", self.split, self.rng).replace("{v}", fact.value), fact.value)
         noun = fact.statement.removesuffix(f" is called {fact.value}")
-        self.say("assistant", f"{fact.value} is {noun}.", "answer")
+        self.say("assistant", f"{fact.value} is {noun}.", "answer", noun)
 
     def ask_topics(self) -> None:
         """What the talk was about."""
         topics = dict.fromkeys(fact.attribute.topic for fact in self.facts.values() if fact.owner != BOT)
         if topics:
             self.asks(talk.user("topic_asks", self.split, self.rng))
-            self.say("assistant", f"We talked about {listed(list(topics)[:4])}.", "answer")
+            self.say("assistant", f"We talked about {listed(list(topics)[:4])}.", "answer", *list(topics)[:4])
 
     def ask_phase(self, unknown: float, share: float) -> None:
         """A share of the facts that were not asked for yet, in any order, with other questions in between."""
