@@ -10,7 +10,7 @@ import torch
 from typer.testing import CliRunner
 
 from memchat.data.world import dialogue
-from memchat.data.world.pen import Asked
+from memchat.data.world.pen import Asked, Dialogue, Line
 from memchat.errors import MemchatError, UsageError
 from memchat.paths import starter_dir
 from trainers import base
@@ -37,7 +37,7 @@ TINY = {
     "log_every": 1,
     "eval_every": 0,
 }
-GOLDEN = [6.245289, 6.19235, 6.191278, 6.161263]
+GOLDEN = [6.239773, 6.180349, 6.19311, 6.201066]
 
 
 def tiny() -> base.BaseConfig:
@@ -162,11 +162,33 @@ def test_a_task_becomes_a_row_like_a_chat(tokenizer, task):
     chat = task("train", Random(1), 900)
     config = tiny()
     ids, weights = base.ChatBatches(config, tokenizer).encode(chat)
-    kinds = base.WEIGHTS | {"unknown": config.unknown_weight}
     messages = [{"role": line.role, "content": line.text} for line in chat.lines]
     assert tokenizer.apply_chat_template(messages, return_dict=False) == ids
     assert len(weights) == len(ids)
-    assert max(weights) == max(kinds[line.kind] for line in chat.lines if line.role == "assistant") > 0
+    assert max(weights) == base.WEIGHTS["answer"] * base.FOCUS
+
+
+def test_values_and_first_tokens_of_answers_weigh_most(tokenizer):
+    """What must be looked up, and whether there is anything to look up; not the words around it."""
+    lines = [
+        Line("user", "My dog is Bo.", "tell"),
+        Line("assistant", "Okay, your dog is called Bo.", "echo", ("Bo",)),
+        Line("user", "What is my dog called, and where do I live?", "ask"),
+        Line("assistant", "Bo is your dog. You live in a big town.", "answer", ("bo", "big town")),
+        Line("user", "What is my cat called?", "ask"),
+        Line("assistant", "I do not know what your cat is called.", "unknown", ("",)),
+    ]
+    ids, weights = base.ChatBatches(tiny(), tokenizer).encode(Dialogue(lines, [], 2))
+    marks = [n for n, i in enumerate(ids) if i == tokenizer.convert_tokens_to_ids("<|assistant|>")]
+    heavy = []
+    for mark, kind in zip(marks, ("echo", "answer", "unknown"), strict=True):
+        end = ids.index(tokenizer.eos_token_id, mark)
+        part = ids[mark + 1 : end], weights[mark + 1 : end]
+        assert set(part[1]) == {base.WEIGHTS[kind], base.FOCUS * base.WEIGHTS[kind]}
+        heavy.append(tokenizer.decode([i for i, weight in zip(*part, strict=True) if weight > base.WEIGHTS[kind]]))
+    first = tokenizer.decode(tokenizer("I do").input_ids[:1])
+    assert [text.split() for text in heavy] == [["Bo"], ["Bo", "big", "town"], [first]]
+    assert all(weight <= base.USER_WEIGHT for weight in weights[: marks[0] + 1])
 
 
 def test_golden_losses(tmp_path, tokenizer):
@@ -300,7 +322,8 @@ def test_the_shipped_starter_is_the_recipes(starter, tokenizer):
         runs.append(runs[-1] / "before")
     for name, folder in (("more", runs[0]), ("starter", runs[-1])):
         described = json.loads((folder / "run.json").read_text())
-        assert described["recipe"].items() <= base.settings(base.preset(name)).items()
+        today = base.settings(base.preset(name))
+        assert {key: value for key, value in described["recipe"].items() if key in today} == today
         assert read_log(folder / "training.jsonl")[-1]["step"] == described["loop"]["steps"]
     assert sum(path.stat().st_size for path in starter_dir().rglob("*") if path.is_file()) < 16e6
     assert (starter_dir() / "card.md").read_text().startswith("# memchat starter")
