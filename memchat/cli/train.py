@@ -39,8 +39,8 @@ def base(
     3000 steps, about 12 M tokens, about an hour and a half on one core of a
     laptop-class CPU (about 2.4 thousand tokens/s).
 
-    Preset 'more' goes on with a model that has been through it (--model): 6000
-    steps of everything, about 24 M tokens, three hours there.
+    Preset 'more' goes on with a model that has been through it (--model): 5500
+    steps of everything, about 21 M tokens, two and a half hours there.
 
     Preset 'quick' learns chats alone: 1200 steps, about 5 M tokens, about half
     an hour there.
