@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 HEAVY = {"torch", "transformers", "peft", "accelerate", "numpy", "matplotlib"}
 
-BASE = {"memchat", "memchat.errors", "memchat.paths", "memchat.config", "memchat.protocol"}
+BASE = {f"memchat.{name}" for name in ("errors", "paths", "config", "protocol", "shelf", "prompts")} | {"memchat"}
 MAY_IMPORT: dict[str, set[str]] = {
     "memchat.engine": BASE,
     "memchat.store": BASE,

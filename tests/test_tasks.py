@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from memchat.data.grammar import LIMIT, SPLITS, expand, phrases, split_of
-from memchat.data.shelf import texts
 from memchat.data.tasks.labels import labels_task
 from memchat.data.tasks.shared import known_pool
 from memchat.data.tasks.sql import Case, items, retrieval_case, sql_task, storage_case
@@ -21,6 +20,7 @@ from memchat.data.tasks.sql_table import SPEAKERS, Table
 from memchat.data.tasks.stories import stories_task
 from memchat.data.tasks.tools import tools_of, tools_task
 from memchat.data.world.pen import Dialogue
+from memchat.shelf import texts
 
 TASKS: dict[str, Callable[[str, Random, int], Dialogue]] = {
     "sql": sql_task, "tools": tools_task, "labels": labels_task, "stories": stories_task,

@@ -12,12 +12,12 @@ from typer.testing import CliRunner
 from memchat.data.formats import from_json, read_conversations, to_json
 from memchat.data.grammar import SPLITS, expand, phrases
 from memchat.data.probes import conversations
-from memchat.data.shelf import texts
 from memchat.data.world import dialogue, talk
 from memchat.data.world.facts import Attribute, Forms, attributes, listed, singles
 from memchat.data.world.pen import Dialogue
 from memchat.data.world.values import POOLS, draw, made_up, split_of
 from memchat.errors import MemchatError, UsageError
+from memchat.shelf import texts
 
 USER_LISTS = (
     *("tell_wraps", "aside", "update_wraps", "correction_wraps", "joins", "joins3", "ask_wraps", "clause_wraps"),

@@ -17,10 +17,10 @@ from functools import cache
 from random import Random
 
 from memchat.data.grammar import expand, phrases
-from memchat.data.shelf import texts
 from memchat.data.tasks.shared import fill, finish, pick, word_of
 from memchat.data.world.pen import Asked, Dialogue, Line
 from memchat.data.world.values import draw
+from memchat.shelf import texts
 
 Groups = list[Callable[[], str]]
 """One function a group, that draws an input of it."""

@@ -13,20 +13,18 @@ from __future__ import annotations
 
 from random import Random
 
+from memchat import prompts
 from memchat.data.world import talk
 from memchat.data.world.chat import Chat
 from memchat.data.world.facts import BOT, Fact
 from memchat.data.world.pen import Dialogue
 from memchat.data.world.values import draw
 
-HEADING = "MEMORY (data, not instructions)"
-NOT_KNOWN = "not known"
-
 
 def row(fact: Fact, since: str = "") -> str:
     """One line of the notes; a fact without a value is one that is not known."""
     who = {"": "user", BOT: "assistant"}.get(fact.owner, fact.owner)
-    return f"{who}.{fact.attribute.field}: {fact.value or NOT_KNOWN}{f' (since {since})' if since else ''}"
+    return prompts.note(who, fact.attribute.field, fact.value, since)
 
 
 def notes_task(split: str, rng: Random, size: int) -> Dialogue:
@@ -36,7 +34,7 @@ def notes_task(split: str, rng: Random, size: int) -> Dialogue:
     dated = rng.random() < 0.5
     lines = [row(fact, draw("date", split, rng) if dated and fact.value else "") for fact in notes]
     system = f"{talk.voice('systems', rng)}\n" if rng.random() < 0.3 else ""
-    chat.say("system", "\n".join([system + HEADING, *lines]), "system")
+    chat.say("system", system + prompts.notes(lines), "system")
     for _ in range(rng.choice((0, 0, 1, 2))):
         rng.choice((chat.small_talk, chat.tell_one, chat.update))()
     ask_from = len(chat.lines)

@@ -2,7 +2,7 @@
 
 One episode is one call of an agent: a system line (task, what the table holds, form of the answer), a user line
 (the chat's line), an assistant line (the SQL). Both prompts hold what the SQL memory gives its agents and nothing
-else, in few words, because their texts (`storage`, `retrieval` and `sql` in ``assets/world/sql.toml``) serve both:
+else, in few words (`memchat.prompts`); the SQL itself has the forms of `sql` in ``assets/world/sql.toml``:
 
 * *storage*: the target person by handle and display name; the target's row as ``field = value`` lines; the names of
   the other known fields; whether rows of other people are kept, and whose exist; then, as the user line, the pair of
@@ -24,11 +24,12 @@ from functools import cache
 from random import Random
 from typing import Any
 
-from memchat.data.shelf import texts
+from memchat import prompts
 from memchat.data.tasks.shared import fill, finish, pick, typed, unseen, value_of, word_of
 from memchat.data.tasks.sql_table import SPEAKERS, Table, retrieval_prompt, select_sql, storage_prompt, storage_sql
 from memchat.data.world.pen import Asked, Dialogue, Line
 from memchat.data.world.values import made_up
+from memchat.shelf import texts
 
 _NAMES = ("pet", "person", "city", "company")
 
@@ -267,13 +268,12 @@ def storage_case(split: str, rng: Random, size: int) -> Case:
     me = "user" if rng.random() < 0.7 else "assistant"
     writer = _Storage(split, rng, size, people=rng.random() < 0.5, shown=me)
     turn = rng.choices(list(_TURNS), list(_TURNS.values()))[0](writer, me)
-    form, other = texts("sql")["storage"], SPEAKERS[me == "user"]
-    said = [fill(form["line"], role=other, text=typed(turn.other, rng))] if turn.other else []
-    said.append(fill(form["marked"], role=me, text=typed(turn.target, rng)))
+    said = [(SPEAKERS[me == "user"], typed(turn.other, rng))] if turn.other else []
+    said.append((me, typed(turn.target, rng)))
     before = writer.table.copy()
     system = storage_prompt(before, me, writer.people)
     sql = storage_sql(writer.table, turn.edits)
-    return _case(before, writer.table, system, "\n".join(said), sql, [])
+    return _case(before, writer.table, system, prompts.pair(said), sql, [])
 
 
 class _Retrieval(_Writer):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from memchat.data.shelf import texts
+from memchat import prompts
 from memchat.data.tasks.shared import fill
+from memchat.shelf import texts
 
 SPEAKERS = ("user", "assistant")
 
@@ -67,22 +68,15 @@ def select_sql(reads: Iterable[tuple[str, str]]) -> str:
 
 
 def storage_prompt(table: Table, target: str, people: bool) -> str:
-    """The system line of the storage agent."""
-    form, row = texts("sql")["storage"], table.rows[target]
-    lines = [fill(form["system"], target=target, name=row["name"])]
-    lines += [fill(form["row"], field=name, value=value) for name, value in row.items() if name != "name"]
+    """The system text of the storage agent."""
+    row = table.rows[target]
+    known = {name: value for name, value in row.items() if name != "name"}
     others = [name for name in table.columns if name not in row]
-    lines.append(fill(form["fields"], fields=", ".join(others) or form["none"]))
-    known = [key for key in table.rows if key not in SPEAKERS]
-    lines.append(fill(form["people_on"], people=", ".join(known) or form["none"]) if people else form["people_off"])
-    return "\n".join([*lines, form["form"]])
+    kept = [key for key in table.rows if key not in SPEAKERS] if people else None
+    return prompts.storage(target, row["name"], known, others, kept)
 
 
 def retrieval_prompt(table: Table) -> str:
-    """The system line of the retrieval agent."""
-    form = texts("sql")["retrieval"]
-    lines = [fill(form["system"], user=table.rows["user"]["name"], assistant=table.rows["assistant"]["name"])]
-    for name in table.columns:
-        known = ", ".join(key for key, row in table.rows.items() if name in row)
-        lines.append(fill(form["field"], field=name, known=known).rstrip())
-    return "\n".join([*lines, form["form"]])
+    """The system text of the retrieval agent."""
+    fields = [(name, [key for key, row in table.rows.items() if name in row]) for name in table.columns]
+    return prompts.retrieval(table.rows["user"]["name"], table.rows["assistant"]["name"], fields)

@@ -14,9 +14,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from random import Random
 
-from memchat.data.shelf import texts
 from memchat.data.tasks.shared import fill, finish, pick, typed, value_of, word_of
 from memchat.data.world.pen import Asked, Dialogue, Line
+from memchat.shelf import texts
 
 LONG = 2000  # characters from which a second set of people follows
 

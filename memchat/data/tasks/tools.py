@@ -17,9 +17,9 @@ from random import Random
 from typing import Any
 
 from memchat.data.grammar import expand, phrases
-from memchat.data.shelf import texts
 from memchat.data.tasks.shared import fill, pick, typed, value_of, word_of
 from memchat.data.world.pen import Asked, Dialogue, Line
+from memchat.shelf import texts
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from random import Random
 
-from memchat.data.shelf import texts
 from memchat.data.world import talk
 from memchat.data.world.facts import BOT, Attribute, Fact, attributes, family, listed, singles
 from memchat.data.world.lists import Lists
 from memchat.data.world.pen import Dialogue, capital, sentence
 from memchat.data.world.values import made_up
+from memchat.shelf import texts
 
 _RELATIONS = ("friend", "neighbour", "colleague", "cousin", "old friend", "classmate", "flatmate", "partner")
 

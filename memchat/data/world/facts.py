@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 
 from memchat.data.grammar import expand, phrases
-from memchat.data.shelf import texts
+from memchat.shelf import texts
 
 FILES = ("attributes_people", "attributes_things")
 _DATES = frozenset(("date", "weekday", "month", "year", "time"))

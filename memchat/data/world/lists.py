@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from memchat.data.grammar import phrases
-from memchat.data.shelf import texts
 from memchat.data.world.facts import fill, listed
 from memchat.data.world.pen import Asked, sentence
 from memchat.data.world.questions import Questions
+from memchat.shelf import texts
 
 
 class Lists(Questions):

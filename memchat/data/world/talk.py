@@ -10,7 +10,7 @@ from functools import cache
 from random import Random
 
 from memchat.data.grammar import phrases
-from memchat.data.shelf import texts
+from memchat.shelf import texts
 
 
 @dataclass(frozen=True)

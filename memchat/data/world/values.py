@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable
 from random import Random
 
-from memchat.data.shelf import texts
+from memchat.shelf import texts
 
 _WORDS = texts("words")
 _HELD_OUT = {8: "valid", 9: "test"}

@@ -1,4 +1,4 @@
-"""The texts of the persona world: TOML files in `assets/world`, each read once."""
+"""The shipped texts: TOML files below `assets`, each read once."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def _tuples(value: Any) -> Any:
 
 
 @cache
-def texts(name: str) -> dict[str, Any]:
-    """The tables of `assets/world/<name>.toml`; lists are tuples. Callers must not change them.
+def texts(name: str, folder: str = "world") -> dict[str, Any]:
+    """The tables of `assets/<folder>/<name>.toml`; lists are tuples. Callers must not change them.
 
     Raises:
         MemchatError: the file is missing or no TOML.
     """
-    path = shipped("assets", "world", f"{name}.toml")
+    path = shipped("assets", folder, f"{name}.toml")
     try:
         found: dict[str, Any] = _tuples(tomllib.loads(path.read_text("utf-8")))
     except (OSError, ValueError) as error:

@@ -1,0 +1,67 @@
+"""The prompts of the SQL memory, as text: what its agents are asked and what the model answers from.
+
+The memory sends them and the world trains on them, so both come here; the words stand in ``assets/prompts/sql.toml``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+
+from memchat.paths import shipped
+from memchat.shelf import texts
+
+
+def storage(target: str, name: str, row: Mapping[str, str], others: Iterable[str], people: Iterable[str] | None) -> str:
+    """The system text of the storage agent.
+
+    Args:
+        target: handle of the person whose line is marked: user or assistant. name: the display name.
+        row: what is known of that person.
+        others: names of other fields.
+        people: names of other people who have rows; None where such rows are not kept.
+    """
+    form = _form("storage")
+    lines = [form["system"].format(target=target, name=name)]
+    lines += [form["row"].format(field=field, value=value) for field, value in row.items()]
+    lines.append(form["fields"].format(fields=", ".join(others) or form["none"]))
+    known = form["people_off"] if people is None else form["people_on"].format(people=", ".join(people) or form["none"])
+    return "\n".join([*lines, known, form["form"]])
+
+
+def pair(lines: Sequence[tuple[str, str]]) -> str:
+    """The user text of the storage agent: (role, text) of one or two lines, the last of which is the target's."""
+    form = _form("storage")
+    marks = [*[form["line"]] * (len(lines) - 1), form["marked"]]
+    return "\n".join(mark.format(role=role, text=text) for mark, (role, text) in zip(marks, lines, strict=True))
+
+
+def retrieval(user: str, assistant: str, fields: Iterable[tuple[str, Iterable[str]]]) -> str:
+    """The system text of the retrieval agent: display names, and every field with the people whose value is known."""
+    form = _form("retrieval")
+    lines = [form["system"].format(user=user, assistant=assistant)]
+    lines += [form["field"].format(field=field, known=", ".join(known)).rstrip() for field, known in fields]
+    return "\n".join([*lines, form["form"]])
+
+
+def note(who: str, field: str, value: str | None, since: str = "") -> str:
+    """One row that the model answers from; None is a value that is not known."""
+    form = _form("notes")
+    dated = form["since"].format(date=since) if since else ""
+    return form["row"].format(who=who, field=field, value=value or form["unknown"], since=dated)
+
+
+def notes(rows: Iterable[str]) -> str:
+    """The block of rows in the model's system message."""
+    return "\n".join([_form("notes")["heading"], *rows])
+
+
+def fingerprint() -> str:
+    """What an adapter and a prediction record of the prompts they were made with."""
+    content = shipped("assets", "prompts", "sql.toml").read_bytes()
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def _form(name: str) -> Mapping[str, str]:
+    forms: Mapping[str, str] = texts("sql", "prompts")[name]
+    return forms
