@@ -61,6 +61,24 @@ class MemorySettings:
 
 
 @dataclass
+class SqlSettings:
+    """The SQL memory."""
+
+    decoding: str = "auto"
+    """``free``, ``grammar`` (llguidance), or ``auto``: the grammar once answers were invalid."""
+    adapters: bool = True
+    """False: the bare model writes the SQL even where adapters were trained for it."""
+    assistant: bool = True
+    """Keep what the assistant says of itself."""
+    people: bool = False
+    """Keep facts about other people, each in a row of their own."""
+    fallback: bool = True
+    """Where the SQL found nothing: look for fields named in the question, then full-text search, then all of it."""
+    recent_turns: int = 4
+    """Messages that the model sees word for word."""
+
+
+@dataclass
 class UiSettings:
     theme: str = "textual-dark"
     enter_sends: bool = True
@@ -82,6 +100,7 @@ class Settings:
     engine: EngineSettings = field(default_factory=EngineSettings)
     generation: GenerationSettings = field(default_factory=GenerationSettings)
     remember: MemorySettings = field(default_factory=MemorySettings)
+    sql: SqlSettings = field(default_factory=SqlSettings)
     ui: UiSettings = field(default_factory=UiSettings)
 
 
@@ -93,6 +112,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "generation.repetition_penalty": (0.01, 10),
     "generation.max_new_tokens": (1, 1_000_000),
     "remember.window_turns": (0, 100_000),
+    "sql.recent_turns": (0, 100_000),
     "engine.threads": (0, 1024),
 }
 

@@ -277,7 +277,8 @@ class Session:
         return Items([i.as_dict() for i in self.memory.items(query)], asdict(self.memory.nbytes()))
 
     def _fresh_memory(self) -> Memory:
-        return registry.create(self.row.memory, self.engine, self.store, self.settings)
+        folder = self.store.memory_folder(self.row.id) / self.row.memory
+        return registry.create(self.row.memory, self.engine, self.store, self.settings, folder)
 
     def _restart_memory(self) -> None:
         self.memory.close()

@@ -11,7 +11,7 @@ class Diary:
     name = "diary"
     capabilities = frozenset({"forget"})
 
-    def __init__(self, engine, store, settings):
+    def __init__(self, engine, store, settings, folder=None):
         self.lines = {}
 
     def recall(self, turn, budget):

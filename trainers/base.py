@@ -86,21 +86,21 @@ class BaseConfig:
 PRESETS: dict[str, dict[str, Any]] = {
     # The shipped model: about 12 M tokens, an hour and a half there; `more` was run on it.
     "starter": {"steps": 3000, "eval_every": 250, "save_every": 50},
-    # More of everything for a model that has been through `starter`: about 21 M tokens, two and a half hours.
+    # More of everything for a model that has been through `starter`: about 17 M tokens, two hours.
     "more": {
-        "steps": 5500,
+        "steps": 4400,
         "eval_every": 250,
         "save_every": 50,
         "warmup": 0.03,
-        "decay": 0.6,
-        "muon_lr": 0.015,
-        "adamw_lr": 2e-3,
+        "decay": 0.97,
+        "muon_lr": 0.008,
+        "adamw_lr": 1e-3,
         "short_share": 0.0,
         "ramp": 0.0,
         "tasks_from": 0.0,
         "tasks": 0.15,
         "doubt_from": 0.0,
-        "doubt": 0.4,
+        "doubt": 0.35,
     },
     # Chats alone: about 5 M tokens, half an hour.
     "quick": {"steps": 1200, "eval_every": 200, "save_every": 100, "tasks": 0.0},

@@ -69,3 +69,31 @@ def write_card(
         versions=", ".join(f"{name} {version}" for name, version in versions().items()),
     )  # fmt: skip
     (out / "card.md").write_text(text)
+
+
+_ADAPTER = """# {name}
+
+A LoRA adapter of memchat for `{base}`; it changes nothing of the model unless the memory uses it.
+
+## Made with
+
+`{command}`: {steps} steps, {minutes:.0f} minutes of training time. Data: memchat's persona world (`memchat/data`), no
+text of other people. The log is `training.jsonl`, the curve `curve.svg`; every setting is in `config.json`.
+
+## Measured at the checkpoint that was kept, on values and sentences that were never seen in training
+
+{table}
+
+Versions: {versions}. Licence: Apache-2.0, as memchat.
+"""
+
+
+def write_adapter_card(out: Path, base: str, command: str, progress: dict[str, Any], figures: dict[str, float]) -> None:
+    """Write `card.md` into an adapter's folder."""
+    rows = ["| figure | value |", "|---|---|", *(f"| {name} | {value:.3f} |" for name, value in figures.items())]
+    text = _ADAPTER.format(
+        name=f"memchat {out.name}", base=base, command=command, steps=progress["step"],
+        minutes=progress["seconds"] / 60, table="\n".join(rows),
+        versions=", ".join(f"{name} {version}" for name, version in versions().items()),
+    )  # fmt: skip
+    (out / "card.md").write_text(text)

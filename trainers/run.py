@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from memchat.errors import MemchatError
@@ -104,7 +104,7 @@ class Run:
             return
         scaler = self.accelerator.scaler
         state = {
-            "model": self.accelerator.unwrap_model(model).state_dict(),
+            "model": trained(self.accelerator.unwrap_model(model)),
             "optimizers": [optimizer.state_dict() for optimizer in optimizers],
             "scaler": scaler.state_dict() if scaler else None,
             "progress": asdict(self.progress),
@@ -129,7 +129,9 @@ class Run:
         if changed:
             was = ", ".join(f"{key}={state['plan'].get(key)}" for key in changed)
             raise MemchatError(f"the checkpoint was made with other settings: {was}", "Resume with the same ones.")
-        self.accelerator.unwrap_model(model).load_state_dict(state["model"])
+        bare = self.accelerator.unwrap_model(model)
+        assert trained(bare).keys() == state["model"].keys()
+        bare.load_state_dict(state["model"], strict=False)
         for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         if self.accelerator.scaler and state["scaler"]:
@@ -149,6 +151,13 @@ class Run:
             rounded = {name: round(value, 6) for name, value in values.items()}
             with self._writing(), self.log_path.open("a") as file:
                 file.write(json.dumps({"step": self.progress.step, **rounded}) + "\n")
+
+
+def trained(model: nn.Module) -> dict[str, Tensor]:
+    """What training changes: frozen weights are where they came from."""
+    named = model.named_parameters(remove_duplicate=False)
+    frozen = {name for name, parameter in named if not parameter.requires_grad}
+    return {name: tensor for name, tensor in model.state_dict().items() if name not in frozen}
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:

@@ -3,60 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+
+from memchat.engine.adapters import find_adapters
 
 app = typer.Typer(no_args_is_help=True, help="Trained adapters of the memory methods: list, show.")
 
 _HOW = "An adapter is made with: memchat train METHOD --model MODEL"
-
-
-@dataclass(frozen=True)
-class Adapter:
-    """One folder ``<base-model>/<method>/`` below an adapter root."""
-
-    model: str
-    method: str
-    path: Path
-    size_bytes: int
-    shipped: bool
-
-    @property
-    def id(self) -> str:
-        return f"{self.model}/{self.method}"
-
-    def read(self, name: str) -> Any:
-        """One of its JSON files; None when it is not there.
-
-        Raises:
-            MemchatError: it cannot be read.
-        """
-        from memchat.errors import MemchatError
-
-        try:
-            return json.loads((self.path / name).read_text("utf-8"))
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            raise MemchatError(f"{self.path / name} is damaged: {error}", "Train the adapter again.") from error
-
-
-def find_adapters() -> list[Adapter]:
-    """All adapters, the user's before the shipped ones; of two with one name the first is used."""
-    from memchat import paths
-
-    found: dict[str, Adapter] = {}
-    for root in paths.adapter_roots():
-        for config in sorted(root.glob("*/*/config.json")):
-            folder = config.parent
-            size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-            shipped = root == paths.shipped("adapters")
-            adapter = Adapter(folder.parent.name, folder.name, folder, size, shipped)
-            found.setdefault(adapter.id, adapter)
-    return list(found.values())
 
 
 def complete_adapter(incomplete: str) -> list[str]:
@@ -72,7 +27,7 @@ def list_adapters(as_json: Annotated[bool, typer.Option("--json", help="Print JS
         rows = [
             {
                 "model": adapter.model,
-                "method": adapter.method,
+                "method": adapter.name,
                 "path": str(adapter.path),
                 "size_bytes": adapter.size_bytes,
                 "shipped": adapter.shipped,
@@ -92,7 +47,7 @@ def list_adapters(as_json: Annotated[bool, typer.Option("--json", help="Print JS
     table.columns[2].justify = "right"
     for adapter in adapters:
         origin = "memchat" if adapter.shipped else "you"
-        table.add_row(adapter.model, adapter.method, decimal(adapter.size_bytes), origin, str(adapter.path))
+        table.add_row(adapter.model, adapter.name, decimal(adapter.size_bytes), origin, str(adapter.path))
     Console().print(table)
 
 

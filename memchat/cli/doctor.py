@@ -221,8 +221,8 @@ def _starter() -> Iterator[Check]:
 def _models() -> Iterator[Check]:
     from rich.filesize import decimal
 
-    from memchat.cli.adapters import find_adapters
     from memchat.engine import catalog
+    from memchat.engine.adapters import find_adapters
 
     models = catalog.installed()
     size = decimal(sum(model.size_bytes for model in models))

@@ -111,7 +111,7 @@ class Engine:
         progress: Callable[[int, int], None],
     ) -> Iterator[str | Outcome]:
         cache, cached = self._cache_for(prompt.ids, reach)
-        sampler = Sampler(settings, self.loaded.device, reach.allowed)
+        sampler = Sampler(settings, self.loaded.device, reach.allowed, reach.constraint)
         stream = TextStream(self.tokenizer, [*prompt.stop, *settings.stop])
         if self.loaded.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.loaded.device)

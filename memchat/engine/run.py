@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from memchat.engine.cache import KVPrefix
+    from memchat.engine.grammar import Constraint
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Reach:
     prefix: KVPrefix | None = None
     patches: Sequence[AbstractContextManager[Any]] = ()
     allowed: Sequence[int] | None = None
+    constraint: Constraint | None = None
+    """What may be written at all, for one run."""
 
     @property
     def plain(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import (
@@ -18,6 +18,9 @@ from transformers import (
 
 from memchat.config import GenerationSettings
 
+if TYPE_CHECKING:
+    from memchat.engine.grammar import Constraint
+
 
 class Sampler:
     """Draws tokens; greedy at temperature 0.
@@ -27,8 +30,13 @@ class Sampler:
     """
 
     def __init__(
-        self, settings: GenerationSettings, device: torch.device, allowed: Sequence[int] | None = None
+        self,
+        settings: GenerationSettings,
+        device: torch.device,
+        allowed: Sequence[int] | None = None,
+        constraint: Constraint | None = None,
     ) -> None:
+        self._constraint = constraint
         self._greedy = settings.temperature == 0
         self._penalised = settings.repetition_penalty != 1
         self._processors = _processors(settings)
@@ -40,6 +48,13 @@ class Sampler:
 
     def __call__(self, logits: torch.Tensor, tokens: Sequence[int]) -> int:
         """The next id. ``logits`` ``(1, V)``; ``tokens``: ids so far, for the repetition penalty."""
+        if self._constraint is None:
+            return self._draw(logits, tokens)
+        token = self._draw(self._constraint.mask(logits), tokens)
+        self._constraint.take(token)
+        return token
+
+    def _draw(self, logits: torch.Tensor, tokens: Sequence[int]) -> int:
         if self._allowed is not None:
             kept = torch.full_like(logits, float("-inf"))
             kept[:, self._allowed] = logits[:, self._allowed]

@@ -50,6 +50,8 @@ class Template:
     def render(self, messages: Sequence[ChatMessage], system: str = "") -> RenderedPrompt:
         """The prompt that asks for the reply to the last of ``messages``."""
         turns = merged(messages)
+        if turns and turns[0]["role"] == "system":
+            system = "\n".join(filter(None, [system, turns.pop(0)["content"]]))
         if not self.has_template:
             return self._plain(turns, system)
         if system and self.has_system:

@@ -127,7 +127,7 @@ class Bytes:
 
 
 class Memory(Protocol):
-    """One way of remembering. Built by ``registry.create(name, engine, store, settings)``.
+    """One way of remembering. Built by ``registry.create(name, engine, store, settings, folder)``.
 
     ``recall`` is pure with respect to state, so comparing, evaluating and regenerating never corrupt a memory;
     ``write`` is explicit, takes the turns in order, and may run in the background: the next recall waits for it.

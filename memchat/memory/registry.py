@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memchat.config import Settings
@@ -25,6 +26,7 @@ class Mode:
 MODES: dict[str, Mode] = {
     "full": Mode("memchat.memory.verbatim:Full", "the whole conversation, as far as it fits the context"),
     "window": Mode("memchat.memory.verbatim:Window", "the last few messages, word for word"),
+    "sql": Mode("memchat.memory.sql.memory:Sql", "facts in a table that two agents write and read with SQL"),
     "none": Mode("memchat.memory.verbatim:NoMemory", "nothing: every message stands alone"),
 }
 
@@ -48,13 +50,16 @@ def check(name: str) -> str:
     return name
 
 
-def create(name: str, engine: Any, store: Any, settings: Settings) -> Memory:
-    """A fresh, empty memory.
+def create(name: str, engine: Any, store: Any, settings: Settings, folder: Path | None = None) -> Memory:
+    """A memory that has been told no turn yet.
+
+    Args:
+        folder: where a memory with a file of its own keeps it; None: nothing is to outlive the memory.
 
     Raises:
         UsageError: unknown mode.
     """
     module, _, attribute = MODES[check(name)].path.partition(":")
     cls = getattr(import_module(module), attribute)
-    memory: Memory = cls(engine, store, settings)
+    memory: Memory = cls(engine, store, settings, folder)
     return memory

@@ -26,7 +26,7 @@ class Full:
     most: int | None = None
     """Turns the model sees again; None: all that fit."""
 
-    def __init__(self, engine: Any, store: Any, settings: Settings) -> None:
+    def __init__(self, engine: Any, store: Any, settings: Settings, folder: Path | None = None) -> None:
         self._turns: list[Turn] = []
 
     def recall(self, turn: Turn, budget: Budget) -> Recall:
@@ -78,8 +78,8 @@ class Window(Full):
 
     name = "window"
 
-    def __init__(self, engine: Any, store: Any, settings: Settings) -> None:
-        super().__init__(engine, store, settings)
+    def __init__(self, engine: Any, store: Any, settings: Settings, folder: Path | None = None) -> None:
+        super().__init__(engine, store, settings, folder)
         self.most = settings.remember.window_turns
 
 

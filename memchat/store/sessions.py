@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from memchat.errors import MemchatError, UsageError
@@ -119,6 +121,11 @@ class SessionTable(LeaseTable):
             db.execute("DELETE FROM sessions WHERE id = ?", (key,))
             db.execute("INSERT INTO turns_fts(turns_fts) VALUES ('optimize')")
         self._scrub()
+        shutil.rmtree(self.memory_folder(key), ignore_errors=True)
+
+    def memory_folder(self, session: str) -> Path:
+        """Where the memories of a session (its id) keep files of their own."""
+        return self.file.parent / "memory" / session
 
     def lease(self, session: str) -> Lease:
         """Note that this process has the session open. Never blocks, never refuses."""

@@ -1,0 +1,48 @@
+"""Grammars of what the agents may write, in llguidance's Lark: the narrow SQL of the prompts and nothing else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+_SELECTS = 12
+_STATEMENTS = 8
+
+
+def storage(people: Sequence[str]) -> str:
+    """ALTER TABLE, UPDATE and INSERT on `users`, one a line, or NOOP."""
+    return rf"""
+start: /\s?/ (NOOP | statement ("\n" statement){{0,{_STATEMENTS - 1}}})
+statement: add | update | insert
+add: "ALTER TABLE users ADD COLUMN " FIELD " TEXT;"
+update: "UPDATE users SET " FIELD " = " value " WHERE " person ";"
+insert: "INSERT INTO users (name, relation, " FIELD ") VALUES (" STRING ", 'other', " STRING ");"
+value: STRING | "NULL"
+person: {_people(people)}
+NOOP: "NOOP"
+FIELD: /[a-z][a-z0-9_]{{1,39}}/
+STRING: /'([^'\n]|''){{1,200}}'/
+"""
+
+
+def retrieval(fields: Sequence[str], people: Sequence[str]) -> str:
+    """SELECTs of the fields there are, one a line, or NOOP."""
+    columns = " | ".join(_quoted(field) for field in (*fields, "name"))
+    return rf"""
+start: /\s?/ (NOOP | select ("\n" select){{0,{_SELECTS - 1}}})
+select: "SELECT " field " FROM users WHERE " person ";"
+field: {columns}
+person: {_people(people)}
+NOOP: "NOOP"
+"""
+
+
+def _people(names: Sequence[str]) -> str:
+    """The conditions that find a row."""
+    others = [_quoted("name = '" + name.replace("'", "''") + "'") for name in names]
+    return " | ".join(["\"relation = 'user'\"", "\"relation = 'assistant'\"", *others])
+
+
+def _quoted(text: str) -> str:
+    """The text as a Lark string."""
+    return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'

@@ -1,0 +1,256 @@
+"""The SQL memory: a storage agent writes facts into a table, a retrieval agent reads what a question needs.
+
+The chat model sees the last few messages and, in its system message, the rows that were read. Both agents' SQL runs
+over a throw-away copy of the table (`sandbox`); what may become of it is decided by `policy` and kept by `facts`.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from memchat import prompts
+from memchat.config import Settings
+from memchat.memory.base import Budget, Bytes, Item, Message, Recall, Receipt, Turn
+from memchat.memory.fit import recent
+from memchat.memory.sql import erase, ladder, policy
+from memchat.memory.sql.agents import Agent, Answer, retrieval_prompt, storage_prompt
+from memchat.memory.sql.commands import run_command
+from memchat.memory.sql.facts import Fact, FactStore
+from memchat.memory.sql.oplog import Op
+from memchat.memory.sql.sandbox import Read, Row, Statement, run_retrieval, run_storage
+from memchat.memory.sql.search import search
+from memchat.memory.sql.table import ASSISTANT, OTHER, Cell, Change, Decision, Table
+
+FILE, TURNS = "facts.db", "turns.json"
+
+
+@dataclass(frozen=True)
+class Consulted:
+    """What a question brought up: rows, how they were found (sql, retry, fields, search, table, none), and the SQL."""
+
+    rows: tuple[Row, ...]
+    rung: str
+    answers: tuple[Answer, ...]
+    statements: tuple[Statement, ...]
+
+
+class Sql:
+    """Facts in a table that the user can see, correct and undo."""
+
+    name = "sql"
+    capabilities = frozenset({"forget", "edit", "history", "undo", "lock"})
+
+    def __init__(self, engine: Any, store: Any, settings: Settings, folder: Path | None = None) -> None:
+        self._open = ExitStack()
+        home = folder or Path(self._open.enter_context(TemporaryDirectory(prefix="memchat-sql-")))
+        self.facts = self._open.enter_context(FactStore(home / FILE))
+        self.settings = settings.sql
+        self.storage = Agent("storage", engine, settings.sql)
+        self.retrieval = Agent("retrieval", engine, settings.sql)
+        self._turns: list[Turn] = []
+        self._elsewhere = self._stored_turns()
+
+    @property
+    def notice(self) -> str:
+        """One line for the user, or nothing."""
+        return self.facts.notice
+
+    # -- reading ------------------------------------------------------------------------------------------------------
+
+    def recall(self, turn: Turn, budget: Budget) -> Recall:
+        self._leave_other_branches()
+        table, block = self.facts.table(), list[Message]()
+        found = Consulted((), ladder.NONE, (), ())
+        if table.cells:
+            found = self.consult(turn.content, table)
+            if found.rows:
+                block = [Message("system", prompts.notes(_note(row, table) for row in found.rows))]
+        said = recent(self._turns, turn, replace(budget, count=lambda m: budget.count([*block, *m])), self._recent)
+        said.messages = [*block, *said.messages]
+        said.trace = [*self._trace(found, table), *said.trace]
+        return said
+
+    @property
+    def _recent(self) -> int:
+        return self.settings.recent_turns
+
+    def consult(self, question: str, table: Table) -> Consulted:
+        """What the retrieval agent reads for a question; where its SQL fails, what simpler means find."""
+        system, aliases = retrieval_prompt(table, question), self.facts.field_aliases()
+        others = [p.name for p in table.people if p.relation == OTHER]
+        answers, read = list[Answer](), Read((), frozenset(), ())
+        text = question
+        for rung in ("sql", "retry"):
+            answer = self.retrieval.write(system, text, table.fields, others)
+            read = run_retrieval(answer.text, table, aliases)
+            answers.append(answer)
+            self.retrieval.judged(_valid(read.statements))
+            if any(row.value is not None for row in read.rows) or _declined(answer):
+                return Consulted(read.rows, rung, tuple(answers), read.statements)
+            wrong = next((s for s in read.statements if s.outcome in ("failed", "refused", "dropped")), None)
+            if wrong is None or rung == "retry":
+                break
+            text = f"{question}\n{wrong.text}: {wrong.reason}"
+        found = ladder.Found(ladder.NONE, ())
+        if self.settings.fallback:
+            found = ladder.fall_back(question, table, self._search)
+        rows = tuple(Row(p, f, table.cells[p, f], table.since.get((p, f))) for p, f in found.cells)
+        return Consulted(rows or read.rows, found.rung, tuple(answers), read.statements)
+
+    def _search(self, question: str, limit: int) -> list[Cell]:
+        return [(found.fact.person, found.fact.field) for found in search(self.facts, question, limit)]
+
+    def _trace(self, found: Consulted, table: Table) -> list[Item]:
+        names = {p.id: p.relation if p.relation != OTHER else p.name for p in table.people}
+        items = [
+            Item("sql", answer.text, meta={"agent": "retrieval", "rung": found.rung, "ms": round(answer.ms, 1)})
+            for answer in found.answers
+        ]
+        for s in found.statements:
+            ran = s.outcome in ("ok", "repaired")
+            items.append(Item("statement", s.text, used=ran, meta={"outcome": s.outcome, "reason": s.reason}))
+        for row in found.rows:
+            fact = self.facts.fact(row.person, row.field)
+            turns = (fact.turn,) if fact and fact.turn is not None else ()
+            text = prompts.note(names[row.person], row.field, row.value)
+            items.append(Item("row", text, turns, str(fact.id) if fact else "", meta={"rung": found.rung}))
+        return items
+
+    # -- writing ------------------------------------------------------------------------------------------------------
+
+    def write(self, turn: Turn) -> Receipt:
+        before = self._turns[-1] if self._turns else None
+        self._turns.append(turn)
+        known = turn.id in self._elsewhere
+        self._elsewhere.discard(turn.id)
+        if known or self.facts.read_only or (turn.role == ASSISTANT and not self.settings.assistant):
+            return Receipt()
+        named = self._named(turn)
+        return _receipt([*named, self._store(turn, before)])
+
+    def _named(self, turn: Turn) -> list[Op]:
+        """A speaker who says what they are called gets that name, whatever the agent makes of it."""
+        name, table = policy.stated_name(turn.content), self.facts.table()
+        person = table.person(turn.role)
+        if name is None or person.name == name:
+            return []
+        decision = Decision("update", Change(person.id, "name", person.name, name))
+        return [self.facts.apply([decision], actor="rule", kind="name", turn=turn.id, said_at=turn.at, once=True)]
+
+    def _store(self, turn: Turn, before: Turn | None) -> Op:
+        table = self.facts.table()
+        target, people = table.person(turn.role).id, self.settings.people
+        lines = [(t.role, t.content) for t in (before, turn) if t is not None and (t is turn or t.role != turn.role)]
+        system = storage_prompt(table, turn.role, turn.content, self.facts, people)
+        others = [p.name for p in table.people if p.relation == OTHER] if people else []
+        answer = self.storage.write(system, prompts.pair(lines), table.fields, others)
+        done = run_storage(answer.text, table, target, self.facts.field_aliases())
+        self.storage.judged(_valid(done.statements))
+        verdict = policy.judge(
+            done.difference, table, target, people=people, forget=policy.asks_to_forget(turn.content)
+        )
+        wrong = [f"{s.text}: {s.reason}" for s in done.statements if s.outcome in ("failed", "refused")]
+        executed = "\n".join(s.text for s in done.statements if s.outcome in ("ok", "repaired"))
+        return self.facts.apply(
+            verdict.decisions, people=verdict.people, columns=verdict.columns, turn=turn.id, raw=answer.text,
+            executed=executed, adapter=answer.adapter, ms=answer.ms, error="; ".join(wrong), said_at=turn.at, once=True,
+        )  # fmt: skip
+
+    # -- branches -----------------------------------------------------------------------------------------------------
+
+    def _stored_turns(self) -> set[int]:
+        """Turns that the agents have been through, on whatever branch of the conversation."""
+        return {turn for (turn,) in self.facts.read("SELECT DISTINCT turn_id FROM op WHERE once IS NOT NULL")}
+
+    def _leave_other_branches(self) -> None:
+        """What was learnt from turns that are not on the visible branch does not hold there."""
+        if self._elsewhere and not self.facts.read_only:
+            erase.drop_turns(self.facts, self._elsewhere)
+            self._elsewhere = set()
+
+    # -- for the eye and the hand -------------------------------------------------------------------------------------
+
+    def items(self, query: str | None = None) -> Iterator[Item]:
+        table = self.facts.table()
+        names = {p.id: p.relation if p.relation != OTHER else p.name for p in table.people}
+        for fact in self.facts.facts():
+            text = prompts.note(names[fact.person], fact.field, fact.value)
+            if query is None or query.casefold() in text.casefold():
+                yield Item("fact", text, (fact.turn,) if fact.turn is not None else (), str(fact.id), meta=_meta(fact))
+
+    def command(self, text: str) -> str:
+        """What a command of the user's does or shows, as Markdown; see `commands`."""
+        return run_command(self.facts, text)
+
+    def forget(self, turns: Iterable[int]) -> Receipt:
+        gone, before = set(turns), len(self._turns)
+        self._turns = [turn for turn in self._turns if turn.id not in gone]
+        erase.erase(self.facts, turns=gone)
+        return Receipt(removed=before - len(self._turns))
+
+    def nbytes(self) -> Bytes:
+        ((pages,),), ((size,),) = self.facts.read("PRAGMA page_count"), self.facts.read("PRAGMA page_size")
+        return Bytes(host=len(self._dump()), disk=pages * size + len(self._dump()))
+
+    def save(self, folder: Path) -> None:
+        shutil.copyfile(self.facts.backup(), folder / FILE)
+        (folder / TURNS).write_bytes(self._dump())
+
+    def load(self, folder: Path) -> None:
+        path = self.facts.path
+        self.facts.close()
+        shutil.copyfile(folder / FILE, path)
+        self.facts = self._open.enter_context(FactStore(path))
+        self._turns = [Turn(**row) for row in json.loads((folder / TURNS).read_text("utf-8"))]
+        self._elsewhere = self._stored_turns() - {turn.id for turn in self._turns}
+
+    def _dump(self) -> bytes:
+        return json.dumps([asdict(turn) for turn in self._turns], ensure_ascii=False).encode()
+
+    def close(self) -> None:
+        self._open.close()
+
+
+def _meta(fact: Fact) -> dict[str, Any]:
+    return {
+        "person": fact.person, "field": fact.field, "value": fact.value, "since": fact.valid_from,
+        "source": fact.source, "op": fact.op, "locked": fact.locked,
+    }  # fmt: skip
+
+
+def _note(row: Row, table: Table) -> str:
+    person = next(p for p in table.people if p.id == row.person)
+    since = f"{(at := datetime.fromisoformat(row.since)).day} {at:%B}" if row.since and row.value else ""
+    return prompts.note(person.relation if person.relation != OTHER else person.name, row.field, row.value, since)
+
+
+def _valid(statements: Sequence[Statement]) -> bool:
+    """Whether everything ran as it was written."""
+    return all(statement.outcome == "ok" for statement in statements)
+
+
+def _declined(answer: Answer) -> bool:
+    return answer.text.strip().rstrip(";.").upper() == "NOOP"
+
+
+def _receipt(ops: Sequence[Op]) -> Receipt:
+    """What the ops of one turn did, with the SQL and the reasons for the eye."""
+    receipt = Receipt()
+    for op in ops:
+        cells = [edit for edit in op.edits if edit.key[0] == "cell"]
+        receipt.added += sum(edit.old is None for edit in cells)
+        receipt.changed += sum(edit.old is not None and edit.new is not None for edit in cells)
+        receipt.removed += sum(edit.new is None for edit in cells)
+        refused = [f"{d.change.field}: {d.reason}" for d in op.declined if d.kind == "refused"]
+        meta = {"op": op.id, "executed": op.executed, "error": op.error, "refused": refused, "status": op.status}
+        turns = (op.turn,) if op.turn is not None else ()
+        receipt.detail.append(Item("sql", op.raw, turns, str(op.id), meta={"agent": op.actor, **meta}))
+    return receipt

@@ -1,0 +1,136 @@
+"""The cases that the SQL agents are trained on: prompts, the table they run over, and what should be done.
+
+Each comes from the persona world (`memchat.data.tasks.sql`), whose gold SQL, gold cells and splits it keeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from memchat.data.tasks import sql_table
+from memchat.data.tasks.sql import Case, retrieval_case, storage_case
+from memchat.engine.template import Template
+from memchat.memory.base import Message
+from memchat.memory.sql.sandbox import run_storage
+from memchat.memory.sql.table import Cell, Person, Table
+from trainers.loop import Batch
+from trainers.policy import Samples
+from trainers.sql_rewards import Cells, Reward, retrieval_reward, storage_reward
+
+CONTAINED = 0.6
+"""Share of a taught value's words that must stand in the target's line: a frozen teacher makes some up."""
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One call of an agent: its prompt as (system, text), the table it runs over, and what it should do."""
+
+    agent: str
+    system: str
+    text: str
+    sql: str
+    table: Table
+    target: str
+    wanted: Cells  # storage: cells after the call, forgotten ones empty
+    reads: frozenset[Cell]  # retrieval: cells to read
+
+    def reward(self, text: str, truncated: bool, fields: tuple[int, int]) -> Reward:
+        """The worth of an answer; a retrieval call is to read this many fields, from and to."""
+        if self.agent == "storage":
+            return storage_reward(text, self.table, self.target, self.wanted, truncated=truncated)
+        return retrieval_reward(text, self.table, self.reads, low=fields[0], high=fields[1], truncated=truncated)
+
+
+def episode(agent: str, case: Case) -> Episode:
+    """The world's case as one: people become rows with ids, edits become cells."""
+    system, user = (line.text for line in case.dialogue.lines[:2])
+    keys = list(case.before.rows)
+    people = tuple(
+        Person(i, key if key in sql_table.SPEAKERS else "other", case.before.rows[key]["name"])
+        for i, key in enumerate(keys, 1)
+    )
+    cells = {
+        (i, name): value
+        for i, key in enumerate(keys, 1)
+        for name, value in case.before.rows[key].items()
+        if name != "name"
+    }
+    table = Table(people, tuple(case.before.columns), cells)
+    wanted: dict[tuple[str, str], str] = {}
+    for key, row in case.after.rows.items():
+        old = case.before.rows.get(key, {"name": key})
+        wanted |= {(key, name): row.get(name, "") for name in {**old, **row} if old.get(name) != row.get(name)}
+    target = "assistant" if user.rpartition("\n> ")[2].removeprefix("> ").startswith("assistant:") else "user"
+    reads = frozenset((keys.index(key) + 1, name) for key, name in case.reads)
+    return Episode(agent, system, user, case.sql, table, target, wanted, reads)
+
+
+class Episodes:
+    """Numbered batches of prompts with their answers; `[index]` depends on seed and index alone."""
+
+    def __init__(self, agent: str, tokenizer: Any, *, seed: int, count: int, size: int) -> None:
+        self.agent, self.tokenizer, self.template = agent, tokenizer, Template(tokenizer)
+        self.seed, self.count, self.size = seed, count, size
+
+    def draw(self, split: str, key: str, count: int) -> list[Episode]:
+        """Episodes of a split."""
+        rng = Random(f"sql {self.agent} {self.seed} {key}")
+        make = storage_case if self.agent == "storage" else retrieval_case
+        return [episode(self.agent, make(split, rng, rng.randint(100, self.size))) for _ in range(count)]
+
+    def batch_of(self, index: int) -> list[Episode]:
+        """The episodes of a training batch."""
+        return self.draw("train", str(index), self.count)
+
+    def prompt(self, case: Episode, text: str = "") -> list[int]:
+        """Token ids of an episode's prompt, or of one with another text."""
+        return self.template.render([Message("user", text or case.text)], case.system).ids
+
+    def __getitem__(self, index: int) -> Batch:
+        ids, attention = self.padded([self.prompt(case) for case in self.batch_of(index)])
+        return {"input_ids": ids, "attention": attention, "index": torch.tensor(index)}
+
+    def padded(self, rows: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
+        """(B, T) ids, padded at the left, and their attention mask."""
+        longest = max(map(len, rows))
+        ids = torch.full((len(rows), longest), self.tokenizer.pad_token_id)
+        attention = torch.zeros_like(ids)
+        for i, row in enumerate(rows):
+            ids[i, longest - len(row) :] = torch.tensor(row)
+            attention[i, longest - len(row) :] = 1
+        return ids, attention
+
+    def taught(self, cases: Sequence[Episode], answers: Sequence[str]) -> Samples:
+        """Prompts with given answers, in the form of samples."""
+        prompts_, attention = self.padded([self.prompt(case) for case in cases])
+        ends = [self.tokenizer.eos_token_id]
+        said = [self.tokenizer(text, add_special_tokens=False).input_ids + ends for text in answers]
+        width = max(map(len, said))
+        answer = torch.full((len(said), width), self.tokenizer.pad_token_id)
+        mask = torch.zeros(len(said), width)
+        for i, row in enumerate(said):
+            answer[i, : len(row)], mask[i, : len(row)] = torch.tensor(row), 1.0
+        whole = torch.cat([attention, mask.long()], 1)
+        ids = torch.cat([prompts_, answer], 1)
+        return Samples(ids, whole, prompts_.size(1), mask, list(answers), [False] * len(said))
+
+
+def fit_to_teach(case: Episode, text: str, line: str) -> bool:
+    """Whether SQL of a frozen copy changes something, of the target alone, with values that stand in the line."""
+    person = case.table.person(case.target).id
+    done = run_storage(text, case.table, person).difference
+    values = [change.new for change in done.changes if change.new]
+    mine = all(change.person == person for change in done.changes) and not done.people
+    return bool(values) and mine and all(_contained(value, line) >= CONTAINED for value in values)
+
+
+def _contained(value: str, line: str) -> float:
+    """Share of the value's words that stand in the line."""
+    words = value.casefold().split()
+    return sum(word in line.casefold() for word in words) / max(1, len(words))
