@@ -253,7 +253,7 @@ def run(
     attach(model, config, adapter)
     episodes = Episodes(config.agent, tokenizer, seed=config.loop.seed, count=config.prompts, size=config.size)
     loss = (Distil if config.stage == "distil" else Reinforce)(config, episodes)
-    keeper = Keeper(model, out)
+    keeper = Keeper(model, out, config.stage, resume)
 
     def evaluate(trained: Any, step: int) -> dict[str, float]:
         found = measure(trained, episodes, config)
@@ -307,7 +307,7 @@ def attach(model: Any, config: SqlConfig, adapter: Path | None) -> None:
     if adapter is not None:
         if not (adapter / "adapter_config.json").is_file():
             raise UsageError(f"{adapter} holds no adapter", "Give the folder that an earlier `memchat train sql` made.")
-        model.load_adapter(str(adapter), adapter_name="agent", is_trainable=True, local_files_only=True)
+        model.load_adapter(str(adapter), adapter_name="agent", is_trainable=True)
     else:
         torch.manual_seed(config.loop.seed)
         size = {"r": config.rank, "lora_alpha": config.alpha, "lora_dropout": config.dropout}
@@ -319,7 +319,7 @@ def attach(model: Any, config: SqlConfig, adapter: Path | None) -> None:
 
 
 def set_aside(folder: Path) -> Path:
-    """Move what `distil` left in a folder to `distil` inside it, where `rl` begins.
+    """Copy what `distil` left in a folder to `distil` inside it, where `rl` begins.
 
     Raises:
         UsageError: there is nothing.
@@ -328,28 +328,29 @@ def set_aside(folder: Path) -> Path:
     if not aside.is_dir():
         if not (folder / "adapter_config.json").is_file():
             raise UsageError(f"{folder} holds no adapter", "Run --stage distil first, or give --adapter FOLDER.")
-        kept = [path for path in folder.iterdir() if path.is_file()]
-        aside.mkdir()
-        for path in kept:
-            path.rename(aside / path.name)
+        partial = folder / "distil.part"
+        shutil.copytree(folder, partial, ignore=shutil.ignore_patterns("checkpoints", "*.part"), dirs_exist_ok=True)
+        partial.rename(aside)
     return aside
 
 
 class Keeper:
-    """Keeps each scored checkpoint of the adapter in `checkpoints/step_<n>_<score>`, and the best as the result."""
+    """Keeps each scored checkpoint of a stage in `checkpoints/<stage>/step_<n>_<score>`, and the best as the result."""
 
-    def __init__(self, model: Any, out: Path) -> None:
-        self.model, self.out = model, out
+    def __init__(self, model: Any, out: Path, stage: str, resume: bool) -> None:
+        self.model, self.out, self.kept = model, out, out / "checkpoints" / stage
+        if not resume:
+            shutil.rmtree(self.kept, ignore_errors=True)
 
     def keep(self, step: int, found: dict[str, float]) -> None:
         """Save the adapter as it is."""
-        folder = self.out / "checkpoints" / f"step_{step}_{found['score']:.3f}"
+        folder = self.kept / f"step_{step}_{found['score']:.3f}"
         self.model.save_pretrained(folder)
         (folder / "metrics.json").write_text(json.dumps({"step": step, **found}, indent=2) + "\n")
 
     def finish(self, loaded: Any, config: SqlConfig, command: str, progress: dict[str, Any]) -> dict[str, float]:
         """Copy the best checkpoint to the run's folder and describe it."""
-        folders = [path.parent for path in (self.out / "checkpoints").glob("*/metrics.json")]
+        folders = [path.parent for path in self.kept.glob("*/metrics.json")]
         found = {folder: json.loads((folder / "metrics.json").read_text()) for folder in folders}
         best = max(found, key=lambda folder: (found[folder]["score"], found[folder]["step"]))
         for path in best.iterdir():

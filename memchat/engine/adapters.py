@@ -96,7 +96,7 @@ def worn(model: Any, adapter: Adapter) -> Iterator[None]:
 def _attach(model: Any, name: str, adapter: Adapter) -> None:
     was_training = model.training
     try:
-        model.load_adapter(str(adapter.path), adapter_name=name, local_files_only=True)
+        model.load_adapter(str(adapter.path), adapter_name=name)
     except Exception as error:  # safetensors, peft and torch each raise their own
         what = str(error).splitlines()[0]
         raise MemchatError(f"the adapter {adapter.id} cannot be used: {what}", "Train it again.") from error
