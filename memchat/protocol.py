@@ -17,6 +17,7 @@ Requests (``op`` and its fields; the answer always ends with ``finished`` or ``f
     memory      mode                          change the memory mode; state is rebuilt from the turn log
     prompt      text?                         the exact prompt the model would get now (event ``prompt``)
     items       query?                        what the memory holds (event ``items``)
+    command     text                          a command of the memory's own, such as ``undo`` (event ``told``)
     download    model                         fetch a hub model, with ``progress`` events
     cancel      target?                       stop the running request; answered at the next token
     shutdown
@@ -188,6 +189,14 @@ class Items(Event):
 
 
 @dataclass
+class Told(Event):
+    """The memory's answer to a command, as Markdown."""
+
+    kind = "told"
+    text: str
+
+
+@dataclass
 class Finished(Event):
     """A request is done. For a reply ``reason`` is stop, length or cancelled, ``turn`` the stored reply."""
 
@@ -212,7 +221,7 @@ EVENTS: dict[str, type[Event]] = {
     cls.kind: cls
     for cls in (
         Hello, Progress, Ready, Opened, Stored, Recalled, Token, ToolCall,
-        Wrote, Stats, Prompt, Items, Finished, Failed,
+        Wrote, Stats, Prompt, Items, Told, Finished, Failed,
     )
 }  # fmt: skip
 

@@ -16,7 +16,7 @@ from memchat.config import Settings
 from memchat.errors import UsageError
 from memchat.memory import registry
 from memchat.memory.base import Budget, Memory, Message, Recall, Receipt, Turn
-from memchat.protocol import Event, Finished, Items, Prompt, Recalled, Stats, Stored, Token, Wrote
+from memchat.protocol import Event, Finished, Items, Prompt, Recalled, Stats, Stored, Token, Told, Wrote
 
 if TYPE_CHECKING:
     from memchat.engine.engine import Engine
@@ -275,6 +275,19 @@ class Session:
     def items(self, query: str | None = None) -> Items:
         """What the memory holds."""
         return Items([i.as_dict() for i in self.memory.items(query)], asdict(self.memory.nbytes()))
+
+    def command(self, text: str) -> Iterator[Event]:
+        """A command of the memory's own, such as ``undo``.
+
+        Raises:
+            UsageError: this memory has none, or not this one.
+        """
+        run = getattr(self.memory, "command", None)
+        if run is None:
+            raise UsageError(f"the memory {self.row.memory} takes no commands", "Choose one that does, such as sql.")
+        self._sync(self.head)
+        yield Told(run(text))
+        yield Finished()
 
     def _fresh_memory(self) -> Memory:
         folder = self.store.memory_folder(self.row.id) / self.row.memory

@@ -199,6 +199,10 @@ class Worker:
         event: Items = self._session.items(query)
         yield event
 
+    def _op_command(self, text: str) -> Iterator[Event]:
+        yield from self._opened()
+        yield from self._session.command(text)
+
     def _op_rename(self, session: str, name: str) -> Iterator[Event]:
         row = self._open_store().rename_session(self._open_store().session(session).id, name)
         if self._session is not None and self._session.row.id == row.id:

@@ -131,6 +131,7 @@ class Memory(Protocol):
 
     ``recall`` is pure with respect to state, so comparing, evaluating and regenerating never corrupt a memory;
     ``write`` is explicit, takes the turns in order, and may run in the background: the next recall waits for it.
+    A memory that the user can command has ``command(text) -> str`` besides; the registry names what it knows.
     """
 
     name: str

@@ -21,21 +21,43 @@ class Mode:
     path: str
     """``module:Class``."""
     summary: str
+    commands: tuple[str, ...] = ()
+    """What the user can command it, the most used first: slash commands while the mode is on."""
 
 
 MODES: dict[str, Mode] = {
     "full": Mode("memchat.memory.verbatim:Full", "the whole conversation, as far as it fits the context"),
     "window": Mode("memchat.memory.verbatim:Window", "the last few messages, word for word"),
-    "sql": Mode("memchat.memory.sql.memory:Sql", "facts in a table that two agents write and read with SQL"),
+    "sql": Mode(
+        "memchat.memory.sql.memory:Sql",
+        "facts in a table that two agents write and read with SQL",
+        (
+            "table",
+            "undo",
+            "redo",
+            "history",
+            "as-of",
+            "set",
+            "forget",
+            "lock",
+            "unlock",
+            "rename",
+            "merge",
+            "sql",
+            "log",
+            "reset",
+            "verify",
+        ),
+    ),
     "none": Mode("memchat.memory.verbatim:NoMemory", "nothing: every message stands alone"),
 }
 
 
 def modes() -> list[dict[str, Any]]:
-    """Every mode as the pickers and ``doctor`` show it: name, summary, available, reason, remedy."""
+    """Every mode as the pickers and ``doctor`` show it: name, summary, commands, available, reason, remedy."""
     return [
-        {"name": name, "summary": mode.summary, "available": True, "reason": "", "remedy": ""}
-        for name, mode in MODES.items()
+        {"name": n, "summary": m.summary, "commands": list(m.commands), "available": True, "reason": "", "remedy": ""}
+        for n, m in MODES.items()
     ]
 
 

@@ -61,6 +61,8 @@ ACTIONS: tuple[Action, ...] = (
            help="Then c copy, e edit, r again, f fork, x forget"),
     Action("memory", "Memory mode", "Memory", ("f3",), ("memory", "mode"), "[MODE]", "How the model remembers",
            footer="Memory"),
+    Action("facts", "Command the memory", "Memory", (), ("facts",), "COMMAND",
+           "What the memory can be told: undo, history, lock ..."),
     Action("model", "Model", "Memory", ("f4",), ("model",), "[NAME]", "Choose or download a model",
            footer="Model"),
     Action("panel", "Inspector", "Memory", ("f6",), ("panel",), help="Show or hide what the model remembers",
@@ -91,6 +93,6 @@ def parse_slash(text: str) -> tuple[str, str] | None:
     if not text.startswith("/") or "\n" in text.strip():
         return None
     name, _, args = text[1:].rstrip().partition(" ")
-    if not name or not (name.isalpha() or name == "?"):
+    if not name or not (name.replace("-", "").isalpha() or name == "?"):
         return None
     return name.lower(), args.strip()

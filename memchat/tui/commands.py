@@ -6,10 +6,11 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memchat.config import save_setting
+from memchat.config import keys, save_setting
 from memchat.errors import MemchatError, UsageError, unknown
 from memchat.protocol import Event, Failed
 from memchat.tui import export
+from memchat.tui.actions import BY_SLASH
 from memchat.tui.openers import OpenerCommands
 
 if TYPE_CHECKING:
@@ -222,7 +223,45 @@ class SessionCommands:
             await self.view.conversation.start_new()
 
 
-class Commands(MessageCommands, SessionCommands, OpenerCommands):
+class FactCommands:
+    """Commands of the memory's own; which there are, the engine says."""
+
+    view: ChatScreen
+
+    @property
+    def known(self) -> list[str]:
+        """The commands of the mode that is on."""
+        link = self.view.link
+        mode: dict[str, Any] = next((m for m in link.modes if m.get("name") == link.memory), {})
+        return [str(name) for name in mode.get("commands") or []]
+
+    def for_memory(self, name: str, arg: str) -> bool:
+        """Whether a slash command is meant for the memory: some names are the interface's too."""
+        if name not in self.known:
+            return False
+        if name not in BY_SLASH:
+            return True
+        first = arg.partition(" ")[0]
+        ours = {"history": bool(arg), "forget": bool(arg) and not first.isdigit(), "set": first not in keys()}
+        return ours.get(name, " " in arg) and bool(arg)
+
+    async def do_facts(self, arg: str) -> None:
+        view, name = self.view, arg.partition(" ")[0]
+        if not self.known:
+            raise MemchatError(f"the memory {view.link.memory} takes no commands", "Choose one that does: /memory sql.")
+        if name not in self.known:
+            raise unknown("command of the memory", name or "nothing", self.known)
+        if view.link.session is None:
+            raise MemchatError("nothing was said yet", "Write something first.")
+        view.conversation.check_free()
+        hard = arg.split() == ["reset", "hard"]
+        lost = "Nothing brings it back." if hard else "Undo brings it back."
+        if name == "reset" and not await view.confirm("Reset", f"Forget everything in the table? {lost}"):
+            return
+        view.conversation.request("command", text=arg)
+
+
+class Commands(MessageCommands, SessionCommands, OpenerCommands, FactCommands):
     """All actions of the chat screen."""
 
     def __init__(self, view: ChatScreen) -> None:

@@ -6,7 +6,7 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from memchat.protocol import Event, Failed, Finished, Items, Opened, Prompt, Recalled, Stats, Stored, Wrote
+from memchat.protocol import Event, Failed, Finished, Items, Opened, Prompt, Recalled, Stats, Stored, Told, Wrote
 from memchat.tui.client import Call
 
 _REASONS = {"cancelled": "cancelled", "length": "length", "failed": "failed"}
@@ -108,6 +108,9 @@ class Hearing:
         self.prompt = event
         self.view.inspect()
 
+    async def _on_told(self: Any, _call: Call | None, event: Told) -> None:
+        await self.view.tell(event.text)
+
     async def _on_finished(self: Any, call: Call | None, event: Finished) -> None:
         if call is None or call is not self.call:
             return
@@ -134,8 +137,8 @@ class Hearing:
             await self.pump()
 
     async def _on_settled(self: Any, _call: Call | None, event: Settled) -> None:
-        if event.op in ("select", "fork", "forget", "rename", "open"):
-            if event.op != "rename":
+        if event.op in ("select", "fork", "forget", "rename", "open", "command"):
+            if event.op not in ("rename", "command"):
                 self.recalled = None
             await self.reload()
             self.view.inspect(fresh=True)

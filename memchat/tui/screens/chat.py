@@ -141,6 +141,15 @@ class ChatScreen(Writing, Modelling, PanelHost, Screen[None]):
         """One line above the input."""
         self.notice.say(message, severity)
 
+    async def tell(self, text: str) -> None:
+        """What the memory answers: one line above the input, more in a box."""
+        if "\n" not in text and not text.startswith("- "):
+            self.say(text)
+            return
+        from memchat.tui.screens.dialog import Told
+
+        await self.app.push_screen(Told("Memory", text))
+
     def refresh_bars(self) -> None:
         """The lines at the top and at the bottom show what is known now."""
         for bar in self.query("HeaderBar, StatusBar, FooterBar"):

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
@@ -182,3 +182,16 @@ class Confirm(Dialog):
             self.dismiss(True)
         elif event.key in ("n", "N", "enter"):
             self.dismiss(None)
+
+
+class Told(Dialog):
+    """A text to be read."""
+
+    def __init__(self, heading: str, text: str) -> None:
+        super().__init__()
+        self.heading = heading
+        self.text = text
+
+    def inside(self) -> Any:
+        with VerticalScroll(id="told"):
+            yield Static(self.text, markup=False)

@@ -80,6 +80,10 @@ class Writing:
 
     async def _run_command(self: Any, name: str, arg: str) -> None:
         action = BY_SLASH.get(name)
+        if self.commands.for_memory(name, arg):
+            self.prompt.put("")
+            self.action_act("facts", f"{name} {arg}".strip())
+            return
         if action is None:
             from difflib import get_close_matches
 
