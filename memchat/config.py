@@ -76,6 +76,8 @@ class SqlSettings:
     """Where the SQL found nothing: look for fields named in the question, then full-text search, then all of it."""
     recent_turns: int = 4
     """Messages that the model sees word for word."""
+    words: bool = True
+    """``bye`` alone leaves and ``reset`` alone empties the table; False: the model gets to hear them."""
 
 
 @dataclass

@@ -62,9 +62,9 @@ def chat(
         if sys.stdin.isatty() and conversation.head is None:
             _greet(conversation)
         for line in _lines():
-            if line in ("/quit", "/exit"):
+            if line in ("/quit", "/exit") or (word := _word(conversation, line)) == "bye":
                 break
-            failed |= not _turn(conversation, line)
+            failed |= not (_command(conversation, word) if word else _turn(conversation, line))
     if failed and not sys.stdin.isatty():
         raise typer.Exit(1)
 
@@ -77,6 +77,31 @@ def _greet(conversation: Session) -> None:
     mode = conversation.row.memory
     for line in plain_first_word(conversation.settings.model, mode, MODES[mode].summary):
         typer.echo(line, err=True)
+
+
+def _word(conversation: Session, line: str) -> str:
+    """The command of the memory's that a line is, without its slash; empty where it is a message."""
+    from memchat.memory.registry import MODES
+
+    known = MODES[conversation.row.memory].commands
+    plain = line.strip().casefold()
+    if known and plain.removeprefix("/") in ("bye", "reset") and (plain[0] == "/" or conversation.settings.sql.words):
+        return plain.removeprefix("/")
+    return line.strip()[1:] if line.startswith("/") and line[1:].partition(" ")[0] in known else ""
+
+
+def _command(conversation: Session, text: str) -> bool:
+    """A command of the memory's in line mode; False if it failed."""
+    if text.startswith("reset") and sys.stdin.isatty() and not typer.confirm("Forget everything in the table?"):
+        return True
+    try:
+        for event in conversation.command(text):
+            if event.kind == "told":
+                typer.echo(event.text)  # type: ignore[attr-defined]
+    except MemchatError as error:
+        print_error(error)
+        return False
+    return True
 
 
 def _turn(conversation: Session, line: str) -> bool:

@@ -29,7 +29,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("palette", "Command palette", "memchat", ("ctrl+p",), footer="Commands", help="Find anything to do"),
     Action("theme", "Theme", "memchat", (), ("theme",), "[NAME]", "Choose the colours, with a preview"),
     Action("restart", "Restart the engine", "memchat", (), ("restart",), help="A new engine process"),
-    Action("quit", "Quit", "memchat", ("ctrl+q",), ("quit", "exit"), help="Leave; what is typed is kept"),
+    Action("quit", "Quit", "memchat", ("ctrl+q",), ("quit", "exit", "bye"), help="Leave; what is typed is kept"),
     Action("session.new", "New conversation", "Conversation", ("ctrl+n",), ("new",), "[NAME]", "Start afresh",
            footer="New"),
     Action("session.list", "Conversations", "Conversation", ("f5",), ("sessions", "open"), "[NAME]",

@@ -235,6 +235,13 @@ class FactCommands:
         mode: dict[str, Any] = next((m for m in link.modes if m.get("name") == link.memory), {})
         return [str(name) for name in mode.get("commands") or []]
 
+    def word(self, text: str) -> tuple[str, str] | None:
+        """``bye`` and ``reset`` alone are commands where the memory has some, unless the settings say otherwise."""
+        plain = text.strip().casefold()
+        if plain not in ("bye", "reset") or not self.known or not self.view.setting_values().get("sql.words"):
+            return None
+        return ("quit", "") if plain == "bye" else ("reset", "")
+
     def for_memory(self, name: str, arg: str) -> bool:
         """Whether a slash command is meant for the memory: some names are the interface's too."""
         if name not in self.known:

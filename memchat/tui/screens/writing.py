@@ -54,7 +54,7 @@ class Writing:
         self.notice.clear()
 
     async def on_prompt_submitted(self: Any, event: Prompt.Submitted) -> None:
-        command = parse_slash(event.text)
+        command = parse_slash(event.text) or self.commands.word(event.text)
         self.notice.clear()
         if command is not None:
             await self._run_command(*command)

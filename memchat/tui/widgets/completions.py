@@ -132,6 +132,11 @@ class Completions(Widget):
                 needs = bool(action.args) and not action.args.startswith("[")
                 command = f"/{best} " if action.args else f"/{best}"
                 found.append((best != name, Candidate(command, label, action.help or action.title, not needs)))
+        found += [
+            (True, Candidate(f"/{command} ", f"/{command}", "a command of the memory's", False))
+            for command in self.view.commands.known
+            if command.startswith(name.lower()) and command not in BY_SLASH
+        ]
         return [candidate for _, candidate in sorted(found, key=lambda pair: pair[0])]
 
     def _arguments(self, name: str, typed: str) -> list[Candidate]:
