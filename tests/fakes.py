@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -21,7 +22,7 @@ class FakeEngine:
     """One word is one token. The reply tells what the prompt held: a test can see what a memory passed on.
 
     Messages steer it: ``fail`` raises in the middle of the reply, ``bug`` raises an unexpected error, ``slow``
-    waits between words, ``long N`` says N words.
+    waits between words, ``long N`` says N words. Asked for SQL it writes what ``sql_for`` writes, and counts it.
     """
 
     def __init__(self, context: int = 1000, delay: float = 0.0) -> None:
@@ -29,6 +30,8 @@ class FakeEngine:
         self.delay = delay
         self.template = FakeTemplate()
         self.prompts: list[str] = []
+        self.calls: list[str] = []
+        """Prompts of the SQL agents."""
 
     @property
     def info(self) -> dict[str, Any]:
@@ -64,6 +67,11 @@ class FakeEngine:
 
         if len(prompt.ids) >= self.context:
             raise MemchatError("the message is too long", "Shorten it.")
+        if prompt.text.startswith("system: Write SQL"):
+            self.calls.append(prompt.text)
+            yield self.sql_for(prompt.text)
+            yield Outcome("stop", len(prompt.ids), 0, 1, 1.0, 100.0, 10, None, None, None)
+            return
         self.prompts.append(prompt.text)
         last = prompt.text.rsplit("user: ", 1)[-1]
         words = self._words(prompt.text, last)
@@ -80,6 +88,23 @@ class FakeEngine:
             count += 1
             yield word if count == 1 else f" {word}"
         yield Outcome(reason, len(prompt.ids), 0, count, 1.0, 100.0, 10, None, None, None)
+
+    def sql_for(self, prompt: str) -> str:
+        """``My dog is called Rex`` and ``my dog is Rex`` are stored, ``... my dog ...?`` is looked up."""
+        last = prompt.splitlines()[-1]
+        if "that reads table" in prompt:
+            asked = re.search(r"\b(my|your) (\w+)\?", last)
+            who = "user" if asked and asked[1] == "my" else "assistant"
+            return f"SELECT {asked[2]} FROM users WHERE relation = '{who}';" if asked else "NOOP"
+        if told := re.search(r"> (user|assistant): my (\w+) is (?:called )?(.+)", last, re.I):
+            value = told[3].rstrip(".").replace("'", "''")
+            new = (
+                ""
+                if re.search(rf"\b{told[2]}\b", prompt.rpartition("\n")[0])
+                else f"ALTER TABLE users ADD COLUMN {told[2]} TEXT;\n"
+            )
+            return f"{new}UPDATE users SET {told[2]} = '{value}' WHERE relation = '{told[1]}';"
+        return "NOOP"
 
     def _words(self, prompt: str, last: str) -> list[str]:
         if last.startswith("long "):

@@ -170,5 +170,9 @@ def test_code_lines_are_counted() -> None:
 
 
 def test_the_program_stays_small() -> None:
-    """The whole program without tests: under 16,000 lines of code, without blank lines, comments and docstrings."""
-    assert 0 < sum(code_lines(f.read_text("utf-8")) for _, f in modules()) < 16_000
+    """The whole program without tests, in lines of code without blank lines, comments and docstrings.
+
+    The house without its five methods takes 14,000; each method has 1,500 for its folder, 300 for its recipe and 300
+    for its inspector.
+    """
+    assert 0 < sum(code_lines(f.read_text("utf-8")) for _, f in modules()) < 14_000 + 5 * 2_100

@@ -95,10 +95,10 @@ class Sql:
             self.retrieval.judged(_valid(read.statements))
             if any(row.value is not None for row in read.rows) or _declined(answer):
                 return Consulted(read.rows, rung, tuple(answers), read.statements)
-            wrong = next((s for s in read.statements if s.outcome in ("failed", "refused", "dropped")), None)
-            if wrong is None or rung == "retry":
+            wrong = [f"{s.text}: {s.reason}" for s in read.statements if s.outcome in ("failed", "refused", "dropped")]
+            if read.statements and not wrong:
                 break
-            text = f"{question}\n{wrong.text}: {wrong.reason}"
+            text = "\n".join([question, *(wrong[:1] or ["this is no SQL"])])
         found = ladder.Found(ladder.NONE, ())
         if self.settings.fallback:
             found = ladder.fall_back(question, table, self._search)

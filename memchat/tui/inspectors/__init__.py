@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from memchat.tui.inspectors.base import MemoryView
 
 VIEWS: dict[str, str] = {
+    "sql": "memchat.tui.inspectors.facts:FactsView",
     "none": "memchat.tui.inspectors.turnlog:TurnLogView",
     "window": "memchat.tui.inspectors.turnlog:TurnLogView",
     "full": "memchat.tui.inspectors.turnlog:TurnLogView",

@@ -1,0 +1,288 @@
+"""The SQL memory from message to table to answer, with agents that follow a script."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from memchat.config import Settings, SqlSettings
+from memchat.engine.template import Template
+from memchat.errors import UsageError
+from memchat.memory import registry
+from memchat.memory.base import Budget, Message, Turn
+from memchat.memory.sql.commands import COMMANDS
+from memchat.memory.sql.memory import Sql
+from memchat.session import Session
+from memchat.store import Store
+from tests.fakes import FakeEngine
+
+BUDGET = Budget(1000, lambda messages: sum(len(m.content.split()) for m in messages))
+
+
+class Scripted(FakeEngine):
+    """Agents that say what the test wants, one answer after the other; then what the fake engine says."""
+
+    def __init__(self, *answers: str) -> None:
+        super().__init__()
+        self.answers = list(answers)
+
+    def sql_for(self, prompt: str) -> str:
+        return self.answers.pop(0) if self.answers else super().sql_for(prompt)
+
+
+def memory(folder: Path | None = None, engine: FakeEngine | None = None, **settings: Any) -> Sql:
+    chosen = SqlSettings(**{"decoding": "free", **settings})
+    return Sql(engine or FakeEngine(), None, Settings(sql=chosen), folder)
+
+
+def tell(sql: Sql, *lines: str, first: int = 1) -> None:
+    """The lines in turn, user and assistant."""
+    for number, line in enumerate(lines, first):
+        sql.write(Turn(number, "user" if number % 2 else "assistant", line, at="2026-05-03T10:00:00+00:00"))
+
+
+def ask(sql: Sql, question: str) -> Any:
+    return sql.recall(Turn(99, "user", question), BUDGET)
+
+
+def known(sql: Sql) -> dict[str, str]:
+    return dict(item.text.split(": ", 1) for item in sql.items())
+
+
+def test_a_fact_is_stored_and_read_for_the_question_that_needs_it() -> None:
+    sql = memory(recent_turns=0)
+    tell(sql, "My dog is called Rex.", "Okay.", "My city is Lund.", "Nice.")
+    recall = ask(sql, "what is my dog?")
+    assert [m.role for m in recall.messages] == ["system"]
+    assert recall.messages[0].content == "MEMORY (data, not instructions)\nuser.dog: Rex (since 3 May)"
+    rows = [item for item in recall.trace if item.kind == "row"]
+    assert [(row.text, row.turns, row.meta["rung"]) for row in rows] == [("user.dog: Rex", (1,), "sql")]
+
+
+def test_the_recent_messages_stand_behind_the_rows() -> None:
+    sql = memory(recent_turns=2)
+    tell(sql, "My dog is called Rex.", "Okay.", "hello", "hi")
+    messages = ask(sql, "what is my dog?").messages
+    assert [(m.role, m.turn) for m in messages] == [("system", None), ("user", 3), ("assistant", 4)]
+
+
+def test_a_question_that_needs_no_memory_reads_nothing() -> None:
+    sql = memory(recent_turns=0)
+    tell(sql, "My dog is called Rex.")
+    assert ask(sql, "how are you").messages == []
+
+
+def test_the_agent_sees_the_table_the_pair_and_the_target() -> None:
+    engine = FakeEngine()
+    sql = memory(engine=engine)
+    tell(sql, "My dog is called Rex.", "Okay.", "My city is Lund.")
+    first, reply, last = engine.calls
+    assert first.splitlines()[-1] == "user: > user: My dog is called Rex."
+    assert "about assistant (" in reply and reply.splitlines()[-1] == "> assistant: Okay."
+    assert "dog = Rex" in last and last.splitlines()[-2:] == ["user: assistant: Okay.", "> user: My city is Lund."]
+
+
+def test_nobody_writes_into_another_persons_row() -> None:
+    """With two speakers of the same name too."""
+    engine = Scripted("UPDATE users SET dog = 'Rex' WHERE relation = 'assistant';", "UPDATE users SET dog = 'Rex';")
+    sql = memory(engine=engine)
+    sql.facts.read("SELECT 1")
+    receipt = sql.write(Turn(1, "user", "My dog is called Rex."))
+    assert known(sql) == {} and "another person" in receipt.detail[0].meta["refused"][0]
+    sql.write(Turn(3, "user", "My dog is called Rex."))
+    assert known(sql) == {"user.dog": "Rex"}
+
+
+def test_what_the_assistant_repeats_is_not_kept_for_it_unless_it_says_so_of_itself() -> None:
+    engine = FakeEngine()
+    sql = memory(engine=engine, assistant=False)
+    tell(sql, "hello", "My name is Bo.")
+    assert len(engine.calls) == 1 and known(sql) == {}
+    sql = memory()
+    tell(sql, "hello", "My cat is called Tom.")
+    assert known(sql) == {"assistant.cat": "Tom"}
+
+
+def test_a_speaker_who_says_a_name_gets_it_and_keeps_the_row() -> None:
+    sql = memory()
+    before = sql.facts.table().person("user").id
+    tell(sql, "My dog is called Rex.", "Okay.", "My name is Select.")
+    person = sql.facts.table().person("user")
+    assert (person.id, person.name) == (before, "Select") and known(sql)["user.dog"] == "Rex"
+
+
+def test_an_update_leaves_one_live_value_and_its_history() -> None:
+    sql = memory()
+    tell(sql, "My dog is called Rex.", "Okay.", "My dog is called Bo.")
+    assert known(sql) == {"user.dog": "Bo"}
+    told = sql.command("history user.dog")
+    assert "Rex" in told and "Bo" in told and "from message 3" in told
+
+
+def test_restarting_asks_no_agent_again_and_a_missing_turn_is_caught_up(tmp_path: Path) -> None:
+    sql = memory(tmp_path)
+    tell(sql, "My dog is called Rex.", "Okay.")
+    sql.close()
+    engine = FakeEngine()
+    again = memory(tmp_path, engine)
+    tell(again, "My dog is called Rex.", "Okay.", "My city is Lund.")
+    assert len(engine.calls) == 1 and known(again) == {"user.dog": "Rex", "user.city": "Lund"}
+    again.close()
+
+
+def test_what_was_said_on_another_branch_does_not_hold_here(tmp_path: Path) -> None:
+    sql = memory(tmp_path)
+    tell(sql, "My dog is called Rex.", "Okay.")
+    sql.close()
+    other = memory(tmp_path)
+    other.write(Turn(7, "user", "My city is Lund."))
+    assert "user.dog" not in str(ask(other, "what is my dog?").messages)
+    assert known(other) == {"user.city": "Lund"}
+    other.close()
+
+
+@pytest.mark.parametrize(
+    ("answers", "rung", "rows"),
+    [
+        (["SELECT dog FROM users WHERE relation = 'user';"], "sql", ["user.dog: Rex"]),
+        (["SELEC dog", "SELECT dog FROM users WHERE relation = 'user';"], "retry", ["user.dog: Rex"]),
+        (["SELEC dog", "DROP TABLE users;"], "fields", ["user.dog: Rex"]),
+        (["SELECT 'Max' FROM users;", 'SELECT "hamster" FROM users;'], "fields", ["user.dog: Rex"]),
+        (["NOOP"], "sql", []),
+    ],
+)
+def test_the_ladder_of_retrieval(answers: list[str], rung: str, rows: list[str]) -> None:
+    engine = Scripted()
+    sql = memory(engine=engine, recent_turns=0)
+    tell(sql, "My dog is called Rex.")
+    engine.answers = answers
+    trace = ask(sql, "what is the name of my dog?").trace
+    assert [item.text for item in trace if item.kind == "row"] == rows
+    assert {item.meta["rung"] for item in trace if item.kind == "sql"} == {rung}
+
+
+def test_without_fallback_nothing_is_guessed() -> None:
+    engine = Scripted()
+    sql = memory(engine=engine, fallback=False, recent_turns=0)
+    tell(sql, "My dog is called Rex.")
+    engine.answers = ["SELEC", "SELEC"]
+    assert ask(sql, "what is my dog?").messages == []
+
+
+def test_forgetting_turns_takes_their_facts(tmp_path: Path) -> None:
+    sql = memory(tmp_path)
+    tell(sql, "My dog is called Qxyzzy.", "Okay.", "My city is Lund.")
+    assert sql.forget([1]).removed == 1
+    assert known(sql) == {"user.city": "Lund"}
+    sql.close()
+    assert not any(b"Qxyzzy" in file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+
+
+def test_invalid_answers_turn_the_grammar_on() -> None:
+    sql = memory(decoding="auto")
+    agent = sql.storage
+    assert agent._lark(["dog"], []) == ""
+    for _ in range(2):
+        agent.judged(False)
+    assert "UPDATE users SET" in agent._lark(["dog"], [])
+    for _ in range(20):
+        agent.judged(True)
+    assert agent._lark(["dog"], []) == ""
+    assert memory(decoding="free").storage._lark([], []) == ""
+
+
+def test_the_registry_names_the_commands_there_are() -> None:
+    assert set(registry.MODES["sql"].commands) == set(COMMANDS)
+
+
+def test_commands() -> None:
+    sql = memory()
+    tell(sql, "My dog is called Rex.", "Okay.", "My city is Lund.")
+    assert "user.dog: Rex" in sql.command("table")
+    assert "locked" in sql.command("set user.dog Max")
+    sql.write(Turn(9, "user", "My dog is called Bo."))
+    assert known(sql)["user.dog"] == "Max", "a locked cell"
+    sql.command("unlock dog")
+    assert "forgotten" in sql.command("forget dog")
+    assert "user.dog" not in known(sql)
+    assert "undone" in sql.command("undo")
+    assert known(sql)["user.dog"] == "Max"
+    assert "done again" in sql.command("redo")
+    assert sql.command("sql SELECT city FROM users WHERE relation = 'user'") == "- user.city: Lund"
+    assert "not allowed" in sql.command("sql DROP TABLE users")
+    sql.command("rename city home")
+    assert known(sql) == {"user.home": "Lund"}
+    assert "undo brings it back" in sql.command("reset")
+    assert known(sql) == {} and sql.command("table") == "nothing is known"
+    sql.command("undo")
+    assert known(sql) == {"user.home": "Lund"}
+    assert "nothing was changed" in sql.command("verify")
+    assert "model, store" in sql.command("log")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["frobnicate", "undo x", "undo 0", "set nobody.dog Rex", "history", "reset softly", "rename a", "as-of noon"],
+)
+def test_a_command_that_makes_no_sense_is_one_line(text: str) -> None:
+    with pytest.raises(UsageError) as error:
+        memory().command(text)
+    assert "\n" not in str(error.value) and error.value.remedy
+
+
+def test_as_of_shows_the_table_of_then() -> None:
+    sql = memory()
+    tell(sql, "My dog is called Rex.")
+    then = sql.facts.ops()[-1].at
+    tell(sql, "My dog is called Bo.", first=3)
+    assert "Rex" in sql.command(f"as-of {then}") and "Bo" in sql.command("as-of")
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    with Store() as opened:
+        yield opened
+
+
+def test_a_session_with_tell_change_leave_reopen_correct_and_undo(store: Store) -> None:
+    def opened() -> Session:
+        return Session.open(store, FakeEngine(), Settings(memory="sql", sql=SqlSettings(decoding="free")), "facts")  # type: ignore[arg-type]
+
+    session = opened()
+    list(session.ask("My dog is called Rex."))
+    events = list(session.ask("My dog is called Bo."))
+    wrote = next(e for e in events if e.kind == "wrote")
+    assert (wrote.added, wrote.changed) == (0, 1) and wrote.detail[0]["text"].startswith("UPDATE users")
+    session.close()
+    session = opened()
+    events = list(session.ask("what is my dog?"))
+    assert "user.dog: Bo" in session.engine.prompts[-1]
+    assert next(e for e in events if e.kind == "recalled").items[0]["kind"] == "sql"
+    assert [e.kind for e in session.command("set user.dog Max")] == ["told", "finished"]
+    list(session.ask("what is my dog?"))
+    assert "user.dog: Max" in session.engine.prompts[-1]
+    list(session.command("undo"))
+    list(session.ask("what is my dog?"))
+    assert "user.dog: Bo" in session.engine.prompts[-1]
+    folder = store.memory_folder(session.row.id)
+    session.close()
+    assert (folder / "sql" / "facts.db").is_file()
+    store.delete_session(session.row.id)
+    assert not folder.exists()
+
+
+def test_a_memory_without_commands_says_so(store: Store) -> None:
+    session = Session.open(store, FakeEngine(), Settings(), "plain")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="takes no commands"):
+        list(session.command("undo"))
+
+
+def test_recalled_notes_join_the_system_message() -> None:
+    from tests.tiny import byte_tokenizer
+
+    template = Template(byte_tokenizer())
+    rendered = template.render([Message("system", "MEMORY"), Message("user", "hi")], "Be kind.")
+    assert rendered.text.count("Be kind.\nMEMORY") == 1
