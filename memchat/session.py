@@ -51,6 +51,7 @@ class Session:
         self.memory: Memory = self._fresh_memory()
         self._lease = store.lease(row.id)
         self._lease.__enter__()
+        self.notice = getattr(self.memory, "notice", "")
         if self._lease.other:
             pid, since = self._lease.other
             self.notice = f"also open in process {pid} since {since}; what is said there appears when you reopen"

@@ -60,8 +60,14 @@ class Sql:
 
     @property
     def notice(self) -> str:
-        """One line for the user, or nothing."""
-        return self.facts.notice
+        """One line for the user, or nothing: the file is read only, or an agent has no adapter for this model."""
+        missing = [agent.kind for agent in (self.storage, self.retrieval) if agent.adapter is None]
+        if self.facts.notice or not missing or not self.settings.adapters:
+            return self.facts.notice
+        return (
+            f"no adapter of the {' and '.join(missing)} agent for this model: it writes SQL as well as it can;"
+            f" make one with 'memchat train sql --agent {missing[0]}'"
+        )
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
