@@ -178,13 +178,13 @@ def test_the_reference_is_the_model_itself_at_first_and_its_weights_never_move()
 @pytest.mark.parametrize("trainer", ["loo", "group"])
 @pytest.mark.parametrize("seed", range(3))
 def test_reinforcement_learns(seed: int, trainer: str) -> None:
-    """The share of tokens below 16 rises to nearly all."""
+    """The share of tokens below 16, a quarter by chance, rises to most of them."""
     torch.manual_seed(seed)
     model = lora(toy())
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=0.02)
     means = []
     for _ in range(60):
-        samples = drawn(model, copies=8)
+        samples = drawn(model, copies=16)
         answers = samples.ids[:, samples.prompt :]
         rewards = ((answers < 16) * samples.mask).sum(1) / samples.mask.sum(1)
         means.append(float(rewards.mean()))
@@ -194,7 +194,7 @@ def test_reinforcement_learns(seed: int, trainer: str) -> None:
         optimizer.zero_grad()
         value.backward()
         optimizer.step()
-    assert sum(means[-10:]) / 10 > max(0.95, sum(means[:3]) / 3 + 0.05), means
+    assert sum(means[-10:]) / 10 > max(0.8, sum(means[:3]) / 3 + 0.3), means
 
 
 @pytest.fixture(scope="module")
@@ -211,7 +211,8 @@ def test_the_worlds_own_sql_earns_the_whole_reward(tokenizer: Any, agent: str) -
     for case in cases:
         reward = case.reward(case.sql, False, (1, 12))
         assert reward.main == 1.0 and reward.valid and reward.leak == 0.0, (case.text, case.sql)
-        assert reward.total == pytest.approx(1.1 if agent == "retrieval" and case.reads else 1.0 + 0.1 * reward.noop)
+        bonus = 0.1 * (bool(case.reads) if agent == "retrieval" else reward.noop)
+        assert reward.total == pytest.approx(1.0 + bonus)
 
 
 def test_a_frozen_teacher_is_believed_only_where_it_can_be_right(tokenizer: Any) -> None:
