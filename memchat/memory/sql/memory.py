@@ -190,7 +190,8 @@ class Sql:
         for fact in self.facts.facts():
             text = prompts.note(names[fact.person], fact.field, fact.value)
             if query is None or query.casefold() in text.casefold():
-                yield Item("fact", text, (fact.turn,) if fact.turn is not None else (), str(fact.id), meta=_meta(fact))
+                turns = (fact.turn,) if fact.turn is not None else ()
+                yield Item("fact", text, turns, str(fact.id), meta={"who": names[fact.person], **_meta(fact)})
 
     def command(self, text: str) -> str:
         """What a command of the user's does or shows, as Markdown; see `commands`."""

@@ -183,25 +183,20 @@ class FactsView(MemoryView):
 
 def _row(item: dict[str, Any]) -> Row | None:
     meta, turns = item.get("meta") or {}, item.get("turns") or []
-    who, dot, rest = str(item.get("text", "")).partition(".")
-    if item.get("kind") != "fact" or not dot or "field" not in meta:
+    if item.get("kind") != "fact" or "field" not in meta:
         return None
-    who = str(item["text"]).split(f".{meta['field']}: ", 1)[0] if f".{meta['field']}: " in f".{rest}" else who
-    return Row(
-        str(item.get("id", "")), who, str(meta["field"]), str(meta.get("value", "")), str(meta.get("since", "")),
-        str(meta.get("source", "")), bool(meta.get("locked")), turns[0] if turns else None,
-    )  # fmt: skip
+    words = [str(meta.get(name, "")) for name in ("who", "field", "value", "since", "source")]
+    return Row(str(item.get("id", "")), *words, bool(meta.get("locked")), turns[0] if turns else None)
 
 
 def _marks(snapshot: Snapshot, rows: list[Row]) -> dict[str, str]:
     """Colours of the cells that this turn changed, or else read."""
-    read = {item["id"] for item in (snapshot.recalled.items if snapshot.recalled else []) if item.get("kind") == "row"}
+    recalled = snapshot.recalled.items if snapshot.recalled else []
     stored = snapshot.wrote.detail if snapshot.wrote else []
-    ops = {str(item.get("id")) for item in stored if item.get("kind") == "sql"}
-    made = {str((item.get("meta") or {}).get("op")) for item in stored} | ops
-    turns = {turn for item in stored for turn in item.get("turns") or []}
+    read = {item.get("id") for item in recalled if item.get("kind") == "row"}
+    turns = {turn for item in stored if item.get("kind") == "sql" for turn in item.get("turns") or []}
     marks = {row.cell: "$text-primary" for row in rows if row.id in read}
-    return marks | {row.cell: "$text-success bold" for row in rows if made and row.turn in turns}
+    return marks | {row.cell: "$text-success bold" for row in rows if row.turn in turns}
 
 
 def _told(snapshot: Snapshot, facts: int) -> Content:
