@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.coordinate import Coordinate
@@ -40,7 +41,7 @@ class Row:
         return f"{self.who}.{self.field}"
 
 
-class Facts(DataTable[Content]):
+class Facts(DataTable[Text]):
     """The table itself; its keys become commands of the memory."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -149,13 +150,11 @@ class FactsView(MemoryView):
         if table.row_count:
             table.move_cursor(row=min(place.row, table.row_count - 1), column=place.column, animate=False)
 
-    def _line(self, row: Row) -> list[Content]:
-        colour = self.marks.get(row.cell, "$foreground")
+    def _line(self, row: Row) -> list[Text]:
+        style = self.marks.get(row.cell, "")
         flags = " ".join([*(["locked"] if row.locked else []), *(["yours"] if row.source == "user_edit" else [])])
-        return [
-            Content.styled(row.who, MUTED), Content.styled(row.field, colour),
-            Content.styled(form.line(row.value, _VALUE), colour), Content.styled(row.since[:10], MUTED), Content(flags),
-        ]  # fmt: skip
+        value = Text(form.line(row.value, _VALUE), style)
+        return [Text(row.who, "dim"), Text(row.field, style), value, Text(row.since[:10], "dim"), Text(flags)]
 
     def _fill_wide(self, table: Facts) -> None:
         people = list(dict.fromkeys(["user", "assistant", *(row.who for row in self.shown)]))
@@ -163,10 +162,8 @@ class FactsView(MemoryView):
         table.add_columns("fact", *people)
         for field in dict.fromkeys(row.field for row in self.shown):
             found = [cells.get((field, who)) for who in people]
-            values = [form.line(row.value, _VALUE) if row else "" for row in found]
-            colours = [self.marks.get(f"{who}.{field}", "$foreground") for who in people]
-            line = [Content.styled(value, colour) for value, colour in zip(values, colours, strict=True)]
-            table.add_row(Content.styled(field, MUTED), *line)
+            line = [Text(form.line(r.value, _VALUE), self.marks.get(r.cell, "")) if r else Text("") for r in found]
+            table.add_row(Text(field, "dim"), *line)
 
     def under_cursor(self) -> Row | None:
         """The fact that the cursor is on."""
@@ -190,13 +187,13 @@ def _row(item: dict[str, Any]) -> Row | None:
 
 
 def _marks(snapshot: Snapshot, rows: list[Row]) -> dict[str, str]:
-    """Colours of the cells that this turn changed, or else read."""
+    """Styles of the cells that this turn changed, or else read."""
     recalled = snapshot.recalled.items if snapshot.recalled else []
     stored = snapshot.wrote.detail if snapshot.wrote else []
     read = {item.get("id") for item in recalled if item.get("kind") == "row"}
     turns = {turn for item in stored if item.get("kind") == "sql" for turn in item.get("turns") or []}
-    marks = {row.cell: "$text-primary" for row in rows if row.id in read}
-    return marks | {row.cell: "$text-success bold" for row in rows if row.turn in turns}
+    marks = {row.cell: "cyan" for row in rows if row.id in read}
+    return marks | {row.cell: "bold green" for row in rows if row.turn in turns}
 
 
 def _told(snapshot: Snapshot, facts: int) -> Content:
