@@ -310,8 +310,9 @@ def attach(model: Any, config: SqlConfig, adapter: Path | None) -> None:
         model.load_adapter(str(adapter), adapter_name="agent", is_trainable=True)
     else:
         torch.manual_seed(config.loop.seed)
-        size = {"r": config.rank, "lora_alpha": config.alpha, "lora_dropout": config.dropout}
-        model.add_adapter(LoraConfig(**size, target_modules="all-linear", bias="none"), adapter_name="agent")
+        shape = LoraConfig(r=config.rank, lora_alpha=config.alpha, target_modules="all-linear", bias="none")
+        shape.lora_dropout = config.dropout
+        model.add_adapter(shape, adapter_name="agent")
     for name, parameter in model.named_parameters():
         parameter.requires_grad = "lora_" in name
         if parameter.requires_grad:

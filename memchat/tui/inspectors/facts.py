@@ -182,8 +182,11 @@ def _row(item: dict[str, Any]) -> Row | None:
     meta, turns = item.get("meta") or {}, item.get("turns") or []
     if item.get("kind") != "fact" or "field" not in meta:
         return None
-    words = [str(meta.get(name, "")) for name in ("who", "field", "value", "since", "source")]
-    return Row(str(item.get("id", "")), *words, bool(meta.get("locked")), turns[0] if turns else None)
+    who, field, value, since, source = (
+        str(meta.get(name, "")) for name in ("who", "field", "value", "since", "source")
+    )
+    locked, turn = bool(meta.get("locked")), turns[0] if turns else None
+    return Row(str(item.get("id", "")), who, field, value, since, source, locked, turn)
 
 
 def _marks(snapshot: Snapshot, rows: list[Row]) -> dict[str, str]:
