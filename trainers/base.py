@@ -39,7 +39,7 @@ from trainers.tokenizer import Span, encode_lines, train_tokenizer
 
 # What a token of each kind of line weighs in the loss; lines of the user and the system are read, hardly predicted.
 # A slip is what the assistant must not learn to say, a story what nobody can foresee.
-WEIGHTS = {"answer": 1.0, "unknown": 1.0, "echo": 0.3, "talk": 0.5, "ack": 0.2, "story": 0.1, "slip": 0.0}
+WEIGHTS = {"answer": 1.0, "unknown": 1.0, "echo": 0.5, "talk": 0.5, "ack": 0.2, "story": 0.1, "slip": 0.0}
 USER_WEIGHT = 0.05
 FOCUS = 8.0
 """How much more the values in a line weigh, and the first token of an answer, with which it is decided whether the
@@ -93,8 +93,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "save_every": 50,
         "warmup": 0.03,
         "decay": 0.97,
-        "muon_lr": 0.008,
-        "adamw_lr": 1e-3,
+        "muon_lr": 0.006,
+        "adamw_lr": 8e-4,
         "short_share": 0.0,
         "ramp": 0.0,
         "tasks_from": 0.0,
@@ -131,7 +131,7 @@ class ChatBatches:
         longest = 600 + ramp * (self.config.longest - 600)
         if rng.random() < 0.3:
             return rng.randint(100, 600)
-        if ramp == 1.0 and rng.random() < 0.15:
+        if ramp == 1.0 and rng.random() < 0.2:
             return rng.randint(self.config.longest, round(self.config.longest * 1.4))
         return round(rng.uniform(250, longest))
 

@@ -24,6 +24,7 @@ class Chat(Lists):
     def __init__(self, split: str, rng: Random, size: int) -> None:
         super().__init__(split, rng, size)
         self.breaks: list[int] = []
+        self.terse = rng.choices((0.0, 0.5), (0.92, 0.08))[0]  # how often what was told is not said back
 
     # -- whose fact, and which ------------------------------------------------------------------------------------
 
@@ -95,9 +96,10 @@ class Chat(Lists):
         return f"{sentence(aside)} {capital(core)}" if kind < 0.91 else f"{core}. {capital(aside)}"
 
     def ack(self, facts: list[Fact]) -> None:
-        """The assistant's reply to something told: plain, or the fact in its own words."""
+        """The assistant's reply to something told: the fact in its own words, so that the user sees what was
+        understood, and the model finds it again in the words of the answer; plain in a terse chat."""
         rng = self.rng
-        if rng.random() < 0.5:
+        if rng.random() < self.terse:
             self.say("assistant", talk.voice("ack_plain", rng), "ack")
             return
         said = talk.voice("ack_echo", rng).replace("{s}", listed([fact.statement for fact in facts]))
@@ -158,7 +160,7 @@ class Chat(Lists):
     # -- changing -------------------------------------------------------------------------------------------------
 
     def ack_update(self, fact: Fact) -> None:
-        if self.rng.random() < 0.3:
+        if self.rng.random() < max(self.terse, 0.1):
             return self.ack([fact])
         text = talk.voice("ack_update", self.rng).replace("{s}", fact.statement)
         self.say("assistant", capital(text), "echo", fact.value)

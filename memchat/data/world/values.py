@@ -7,9 +7,12 @@ letters: a value seen in training never stands in the validation or test split.
 
 from __future__ import annotations
 
+import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 from random import Random
+from typing import Any
 
 from memchat.shelf import texts
 
@@ -268,9 +271,39 @@ POOLS: dict[str, Callable[[Random], str]] = {
 }
 
 
+_ANY_WORD = 0.15
+"""How often a training value that is a word is any words at all: copying has to be learnt for each of them."""
+_FIXED = frozenset(("date", "number", "code", "place", "time", "price", "size", "year", "weekday", "month"))
+"""Pools whose values have a form of their own."""
+
+
+@cache
+def _words() -> tuple[str, ...]:
+    """Every word that stands somewhere in the world's texts."""
+
+    def strings(value: Any) -> Iterator[str]:
+        if isinstance(value, str):
+            yield value
+        else:
+            for inner in value.values() if isinstance(value, dict) else value if isinstance(value, tuple) else ():
+                yield from strings(inner)
+
+    tables = ("words", "nouns", "talk", "families", "attributes_people", "attributes_things", "tools", "stories")
+    found = (re.findall(r"[^\W\d_]{3,}", text) for name in tables for text in strings(texts(name)))
+    return tuple(sorted({word.lower() for words in found for word in words}))
+
+
+def _any_words(rng: Random) -> str:
+    """One to three words that have nothing to do with each other, at times with capitals."""
+    value = " ".join(rng.choice(_words()) for _ in range(rng.choice((1, 1, 1, 2, 2, 3))))
+    return value.title() if rng.random() < 0.3 else value
+
+
 def draw(pool: str, split: str, rng: Random) -> str:
     """A value of `pool` that belongs to `split`."""
     maker = POOLS[pool]
+    if split == "train" and pool not in _FIXED and rng.random() < _ANY_WORD:
+        maker = _any_words
     for _ in range(2000):
         value = maker(rng)
         if split_of(value) == split:
