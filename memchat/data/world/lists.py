@@ -9,6 +9,17 @@ from memchat.data.world.questions import Questions
 from memchat.shelf import texts
 
 
+def list_names() -> tuple[tuple[str, str], ...]:
+    """(name, pool of what stands on it) of every list."""
+    entries = (entry.partition(": ") for entry in texts("families")["lists"]["names"])
+    return tuple((name, pool) for name, _, pool in entries)
+
+
+def list_field(name: str) -> str:
+    """A list's name as a column of a table."""
+    return name.replace(" ", "_")
+
+
 class Lists(Questions):
     """The lists of a chat, by name, in `named_lists`; the turns that changed each in `list_turns`."""
 
@@ -27,7 +38,7 @@ class Lists(Questions):
             name = rng.choice(names)
             if len(self.named_lists[name]) > 1:
                 return self.take(name)
-        pools = dict(entry.split(": ") for entry in texts("families")["lists"]["names"])
+        pools = dict(list_names())
         name = rng.choice(names if names and kind < 0.85 else list(pools))
         return self.put(name, pools[name])
 
