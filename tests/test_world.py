@@ -156,7 +156,7 @@ def test_updates_supersede_and_the_last_value_counts():
 
 def test_both_speakers_may_state_the_same_attribute():
     found = 0
-    for chat in chats("train", 300):
+    for chat in chats("train", 500):
         for number, line in enumerate(chat.lines):
             found += (
                 line.kind == "slip" and " my " in f" {line.text.lower()} " and chat.lines[number - 1].kind == "tell"

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from memchat.data.tasks import sql_table
 from memchat.data.tasks.sql import Case, retrieval_case, storage_case
+from memchat.data.tasks.sql_chat import chat_cases
 from memchat.engine.template import Template
 from memchat.memory.base import Message
 from memchat.memory.sql.sandbox import run_storage
@@ -22,6 +23,10 @@ from memchat.memory.sql.table import Cell, Person, Table
 from trainers.loop import Batch
 from trainers.policy import Samples
 from trainers.sql_rewards import Cells, Reward, retrieval_reward, storage_reward
+
+CHATS = 0.7
+"""How often cases are taken from a chat, four from one; the others are pairs of lines in rare situations, two of them
+drawn at a time."""
 
 CONTAINED = 0.6
 """Share of a taught value's words that must stand in the target's line: a frozen teacher makes some up."""
@@ -82,7 +87,14 @@ class Episodes:
         """Episodes of a split."""
         rng = Random(f"sql {self.agent} {self.seed} {key}")
         make = storage_case if self.agent == "storage" else retrieval_case
-        return [episode(self.agent, make(split, rng, rng.randint(100, self.size))) for _ in range(count)]
+        found: list[Case] = []
+        while len(found) < count:
+            if rng.random() < CHATS:
+                cases = chat_cases(self.agent, split, rng, rng.randint(200, 3 * self.size))
+                found += rng.sample(cases, min(4, len(cases)))
+            else:
+                found += [make(split, rng, rng.randint(100, self.size)) for _ in range(2)]
+        return [episode(self.agent, case) for case in found[:count]]
 
     def batch_of(self, index: int) -> list[Episode]:
         """The episodes of a training batch."""

@@ -258,7 +258,8 @@ _TURNS = {
 }  # fmt: skip
 
 
-def _case(before: Table, after: Table, system: str, user: str, sql: str, reads: list[tuple[str, str]]) -> Case:
+def made_case(before: Table, after: Table, system: str, user: str, sql: str, reads: list[tuple[str, str]]) -> Case:
+    """A call with its prompt and its SQL, as a dialogue of one question."""
     lines = [Line("system", system, "system"), Line("user", user, "ask"), Line("assistant", sql, "answer")]
     return Case(Dialogue(lines, [Asked(user, [sql], "sql", 1, [1], [])], 1), before, after, sql, reads)
 
@@ -273,7 +274,7 @@ def storage_case(split: str, rng: Random, size: int) -> Case:
     before = writer.table.copy()
     system = storage_prompt(before, me, writer.people)
     sql = storage_sql(writer.table, turn.edits)
-    return _case(before, writer.table, system, prompts.pair(said), sql, [])
+    return made_case(before, writer.table, system, prompts.pair(said), sql, [])
 
 
 class _Retrieval(_Writer):
@@ -321,7 +322,7 @@ def retrieval_case(split: str, rng: Random, size: int) -> Case:
     if len(reads) > 2:  # everything of a person, in the order of the prompt
         reads.sort(key=lambda cell: writer.table.columns.index(cell[1]))
     system = retrieval_prompt(writer.table)
-    return _case(writer.table, writer.table, system, typed(text, rng), select_sql(reads), reads)
+    return made_case(writer.table, writer.table, system, typed(text, rng), select_sql(reads), reads)
 
 
 def sql_task(split: str, rng: Random, size: int) -> Dialogue:

@@ -13,6 +13,7 @@ from random import Random
 from typing import Any
 
 from memchat.data.grammar import expand, phrases
+from memchat.data.world.pen import Cell
 from memchat.shelf import texts
 
 FILES = ("attributes_people", "attributes_things")
@@ -175,6 +176,11 @@ class Fact:
     @property
     def forms(self) -> Forms:
         return self.attribute.forms(self.owner)
+
+    @property
+    def cell(self) -> Cell:
+        """Where it stands in the table of facts."""
+        return self.owner, self.attribute.field
 
     @property
     def statement(self) -> str:

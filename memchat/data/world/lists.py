@@ -48,6 +48,7 @@ class Lists(Questions):
         if len(items) >= 4:
             return self.take(name)
         items.append(self._line("put", name, self.value(pool)))
+        self.lines[-1].edits = ((("", list_field(name)), listed(items)),)
         ack = self.rng.choice(texts("families")["lists"]["ack"])
         self.say("assistant", fill(ack, {"v": items[-1], "my": "your", "x": name}), "echo", items[-1])
         return None
@@ -57,6 +58,7 @@ class Lists(Questions):
         items = self.named_lists[name]
         value = items.pop(self.rng.randrange(len(items)))
         self._line("take", name, value)
+        self.lines[-1].edits = ((("", list_field(name)), listed(items)),)
         ack = self.rng.choice(texts("families")["lists"]["ack_take"])
         self.say("assistant", fill(ack, {"v": value, "my": "your", "x": name}), "echo", value)
 
@@ -73,6 +75,7 @@ class Lists(Questions):
         count = self.rng.random() < 0.35
         text = self.rng.choice(phrases(table["count" if count else "ask"], self.split))
         text, turn = self.asks(fill(text, {"my": "my", "x": name}))
+        self.lines[turn].reads = (("", list_field(name)),)
         value = str(len(items)) if count else listed(items)
         form = table["answer_one" if len(items) == 1 else "answer_count"] if count else table["answer"]
         self.asked.append(Asked(text, [value], "count" if count else "fact", turn, list(self.list_turns[name]), []))

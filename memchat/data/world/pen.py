@@ -7,16 +7,26 @@ from random import Random
 
 from memchat.data.world.values import draw
 
+Cell = tuple[str, str]
+"""(whose, field): a cell of the table of facts; whose is "" for the user, `BOT`, or a name."""
+
 
 @dataclass
 class Line:
-    """One turn. `kind` says what it is for (tell, talk, ask, ...), `values` what in it was told before: the trainer
-    weights by both."""
+    """One turn.
+
+    Attributes:
+        kind: what it is for (tell, talk, ask, ...). values: what in it was told before. The trainer weights by both.
+        edits: cells that it changes, with the new value, or None for what holds no more or is to be forgotten.
+        reads: cells that hold what it asks for; nothing where that is not known.
+    """
 
     role: str
     text: str
     kind: str
     values: tuple[str, ...] = ()
+    edits: tuple[tuple[Cell, str | None], ...] = ()
+    reads: tuple[Cell, ...] = ()
 
 
 @dataclass

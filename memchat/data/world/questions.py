@@ -53,6 +53,10 @@ class Questions(Pen, ABC):
         typed = self.style(sentence(text, value))[0]
         return typed, self.say("user", typed, "ask")
 
+    def reads(self, *facts: Fact) -> None:
+        """The question just asked is answered by these facts, as far as they hold."""
+        self.lines[-1].reads = tuple(fact.cell for fact in facts if not fact.state)
+
     def note(self, question: str, turn: int, fact: Fact) -> None:
         """Keep the question for a fact as one that can be put to a memory."""
         kind, old = fact.kind, list(fact.old)
@@ -64,6 +68,7 @@ class Questions(Pen, ABC):
         """The user asks for a told fact."""
         fact.asked = True
         text, turn = self.asks(self.question(fact))
+        self.reads(fact)
         self.note(text, turn, fact)
         self.say("assistant", self.answer(fact), "unknown" if fact.state else "answer", fact.value)
 
@@ -75,6 +80,7 @@ class Questions(Pen, ABC):
             asked = fact.forms.says("ask", self.split, self.rng).replace("{p}", fact.owner)
             text = text.replace(mark, asked)
         self.asks(text)
+        self.reads(first, second)
         replies = [f"{capital(fact.statement)}." if not fact.state else self.answer(fact) for fact in (first, second)]
         self.say("assistant", " ".join(replies), "answer", first.value, second.value)
 
@@ -107,6 +113,7 @@ class Questions(Pen, ABC):
         facts = self.known(owner)
         text = talk.user("about_asks" if owner else "summary_asks", self.split, self.rng).replace("{p}", owner)
         self.asks(text)
+        self.reads(*facts[:5])
         nothing = f"You have not told me anything about {owner or 'you'}."
         said = " ".join(f"{capital(fact.statement)}." for fact in facts[:5])
         self.say("assistant", said or nothing, "answer" if facts else "unknown", *(fact.value for fact in facts[:5]))

@@ -279,7 +279,7 @@ _FIXED = frozenset(("date", "number", "code", "place", "time", "price", "size", 
 
 @cache
 def _words() -> tuple[str, ...]:
-    """Every word that stands somewhere in the world's texts."""
+    """Every word that stands somewhere in the world's texts, but for those of the tools, which have splits of their own."""
 
     def strings(value: Any) -> Iterator[str]:
         if isinstance(value, str):
@@ -288,9 +288,12 @@ def _words() -> tuple[str, ...]:
             for inner in value.values() if isinstance(value, dict) else value if isinstance(value, tuple) else ():
                 yield from strings(inner)
 
-    tables = ("words", "nouns", "talk", "families", "attributes_people", "attributes_things", "tools", "stories")
-    found = (re.findall(r"[^\W\d_]{3,}", text) for name in tables for text in strings(texts(name)))
-    return tuple(sorted({word.lower() for words in found for word in words}))
+    def words(*tables: str) -> set[str]:
+        found = (re.findall(r"[^\W\d_]{3,}", text) for name in tables for text in strings(texts(name)))
+        return {word.lower() for words in found for word in words}
+
+    world = words("words", "nouns", "talk", "families", "attributes_people", "attributes_things", "stories")
+    return tuple(sorted(world - words("tools")))
 
 
 def _any_words(rng: Random) -> str:

@@ -161,7 +161,12 @@ class Sql:
         done = run_storage(answer.text, table, target, self.facts.field_aliases())
         self.storage.judged(_valid(done.statements))
         verdict = policy.judge(
-            done.difference, table, target, people=people, forget=policy.asks_to_forget(turn.content)
+            done.difference,
+            table,
+            target,
+            people=people,
+            forget=policy.asks_to_forget(turn.content),
+            line=turn.content,
         )
         wrong = [f"{s.text}: {s.reason}" for s in done.statements if s.outcome in ("failed", "refused")]
         executed = "\n".join(s.text for s in done.statements if s.outcome in ("ok", "repaired"))

@@ -72,6 +72,7 @@ def judge(
     everyone: bool = False,
     people: bool = False,
     forget: bool = False,
+    line: str = "",
 ) -> Verdict:
     """Decide on every change of a storage call.
 
@@ -81,6 +82,7 @@ def judge(
         everyone: let a line change the rows of both speakers, not only its speaker's.
         people: rows of other people are kept.
         forget: the line asks to forget something (`asks_to_forget`), or the user edits by hand.
+        line: the speaker's words; a value that they deny ("I no longer live in Oslo") may go unasked.
     """
     quota, leak = _Quota(table.fields), 0
     allowed = {p.id for p in table.people if p.id == speaker or (people if p.relation == OTHER else everyone)}
@@ -90,7 +92,7 @@ def judge(
             leak += 1
             decisions.append(Decision(REFUSED, change, LEAK))
         else:
-            decisions.append(_decide(change, table, quota, forget))
+            decisions.append(_decide(change, table, quota, forget or denies(line, change.old or "")))
     for person in difference.people:
         kept = NewPerson(tidy(person.name), OTHER, tuple((f, tidy(v)) for f, v in person.cells if tidy(v)))
         reason = _refuse_person(kept, quota) if people else "rows of other people are not kept"
@@ -145,8 +147,9 @@ def _bare(value: str) -> str:
 
 _FORGETS = re.compile(
     r"\bforget\b(?!\s*(?:[.!?]|\Z)|[\s-]me[\s-]not)|(?:\b(?:delete|erase|remove|wipe)"
-    r"|\b(?:do\s+not|don't|dont|never|stop|no\s+longer)\s+(?:keep|remember|stor|sav)(?:e|ing)?)\s+"
-    r"(?=(?:my|the|your|what|everything|anything|all|that|this|it)\b)",
+    r"|\b(?:do\s+not|don't|dont|never|stop|no\s+longer)\s+(?:keep|remember|stor|sav)(?:e|ing)?"
+    r"|\byou\s+(?:need|should)\s+not\s+(?:keep|know|remember))\s+"
+    r"(?=(?:my|the|your|wh\w+|how|everything|anything|all|that|this|it)\b)",
     re.I,
 )
 _WISHED = re.compile(r"\b(?:can|could|would|will|to)\s+you\s+\Z|\byou\s+(?:to|should|can|may|must)\s+\Z", re.I)
@@ -162,6 +165,23 @@ def asks_to_forget(text: str) -> bool:
     said = _said(text)
     before = (_clause(said, found.start()) for found in _FORGETS.finditer(said))
     return any(_WISHED.search(words) or not _OTHERWISE.search(words) for words in before)
+
+
+_DENIES = re.compile(
+    r"\b(?:no\s+longer|not|never|any\s?more|cannot|\w+n't|dont|isnt|doesnt|arent|didnt"
+    r"|(?:gave|given)\s+up|gone|died|dead|cancell?ed|stopped|quit)\b",
+    re.I,
+)
+
+
+def denies(text: str, value: str) -> bool:
+    """Whether a line says of this very value that it does not hold ("Rex is not my dog's name any more")."""
+    said, words = f" {_plain(text)} ", _plain(value)
+    return bool(words) and f" {words} " in said and bool(_DENIES.search(_said(text)))
+
+
+def _plain(text: str) -> str:
+    return " ".join(re.findall(r"\w+", tidy(unicodedata.normalize("NFKC", text)).casefold()))
 
 
 _NAMED = re.compile(
