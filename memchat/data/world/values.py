@@ -279,7 +279,7 @@ _FIXED = frozenset(("date", "number", "code", "place", "time", "price", "size", 
 
 @cache
 def _words() -> tuple[str, ...]:
-    """Every word that stands somewhere in the world's texts, but for those of the tools, which have splits of their own."""
+    """Every word of the world's texts, but for those of the tools, which have splits of their own."""
 
     def strings(value: Any) -> Iterator[str]:
         if isinstance(value, str):
