@@ -57,7 +57,9 @@ class MemorySettings:
     """What every memory method shares."""
 
     window_turns: int = 6
-    """Messages that ``window`` keeps verbatim."""
+    """Messages that ``window`` and ``search`` keep verbatim."""
+    found_turns: int = 8
+    """Older messages at most that ``search`` finds."""
 
 
 @dataclass

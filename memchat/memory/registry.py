@@ -28,6 +28,7 @@ class Mode:
 MODES: dict[str, Mode] = {
     "full": Mode("memchat.memory.verbatim:Full", "the whole conversation, as far as it fits the context"),
     "window": Mode("memchat.memory.verbatim:Window", "the last few messages, word for word"),
+    "search": Mode("memchat.memory.retrieval:Search", "the last few messages, and older ones found by their words"),
     "sql": Mode(
         "memchat.memory.sql.memory:Sql",
         "facts in a table that two agents write and read with SQL",

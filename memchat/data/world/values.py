@@ -293,7 +293,7 @@ def _words() -> tuple[str, ...]:
         return {word.lower() for words in found for word in words}
 
     world = words("words", "nouns", "talk", "families", "attributes_people", "attributes_things", "stories")
-    return tuple(sorted(world - words("tools")))
+    return tuple(sorted(world - words("tools") - {"user", "assistant"}))  # nobody is called by a role
 
 
 def _any_words(rng: Random) -> str:
