@@ -8,19 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from memchat.cli import evaluate_sql
+from memchat.cli.measuring import BRIEF, console, new_folder, progress_bar, run_recall
 from memchat.cli.options import ModelOption, SetOption
-from memchat.errors import MemchatError, UsageError
+from memchat.errors import UsageError
 
 if TYPE_CHECKING:
-    from memchat.config import Settings
-    from memchat.evals.probesets import Wanted
     from memchat.evals.speed import Speed
     from trainers.throughput import Throughput
 
 app = typer.Typer(help="Measure recall and speed.", no_args_is_help=True)
-
-BRIEF = ("generation.temperature=0", "generation.max_new_tokens=48")
-"""How `recall` asks unless --set says otherwise: greedily, for short answers."""
+app.add_typer(evaluate_sql.app, name="sql")
 
 
 @app.callback()
@@ -52,6 +50,7 @@ def recall(
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder for result and transcripts.", show_default="in the data folder")
     ] = None,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Conversations side by side.")] = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the run in --out.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -63,35 +62,15 @@ def recall(
     """
     from memchat.cli.options import settings_from, span
     from memchat.evals.probesets import Wanted
-    from memchat.memory import registry
+    from memchat.evals.variants import check
 
     chosen = settings_from(model, None, [*BRIEF, *(settings or [])])
-    memories = [registry.check(m) for m in dict.fromkeys(memory or [chosen.memory])]
+    memories = [check(m) for m in dict.fromkeys(memory or [chosen.memory])]
     if resume and out is None:
         raise UsageError("--resume needs the folder of the run", "Name it with --out FOLDER.")
     wanted = Wanted(data, n, seed, span(size, "--size"), min_tokens, _limit(limit_tokens))
-    folder = out or _new_folder(chosen.model, data)
-    _recall(memories, wanted, chosen, folder, {"resume": resume, "force": force}, as_json)
-
-
-def _recall(
-    memories: list[str], wanted: Wanted, settings: Settings, folder: Path, how: dict[str, bool], as_json: bool
-) -> None:
-    from memchat.evals import recall, transcripts
-    from memchat.worker import load_engine
-
-    command = _command(memories, wanted, settings)
-    try:
-        with _bar("loading") as report:
-            engine = load_engine(settings, lambda what, done, total: report(done, total, what))
-        with _bar("asking", rate="probes/s") as report:
-            shown: recall.Report = lambda total, memory, done: report(done, total, f"asking, {memory}")  # noqa: E731
-            task = recall.Task(memories, wanted, command)
-            result = recall.run(task, engine, settings, folder, report=shown, **how)
-    except KeyboardInterrupt:
-        if not (folder / transcripts.SETTINGS).exists():
-            raise
-        raise MemchatError("stopped; what was asked is kept", f"Go on: {command} --out {folder} --resume") from None
+    folder = out or new_folder("recall", chosen.model, data)
+    result = run_recall(memories, wanted, chosen, folder, {"resume": resume, "force": force}, jobs=jobs)
     if as_json:
         typer.echo(json.dumps(result, indent=2, ensure_ascii=False))
     else:
@@ -102,38 +81,14 @@ def _recall(
 def _print_recall(result: dict[str, Any]) -> None:
     from memchat.evals.tables import tables
 
-    console = _console()
+    shown = console()
     for table in tables(result):
-        console.print(table)
+        shown.print(table)
     versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
     typer.echo(
         f"{result['device']}, {result['threads']} threads, {result['dtype']}, {result['wall_s']:.0f} s; {versions}"
     )
     typer.echo(f"again: {result['command']}")
-
-
-def _command(memories: list[str], wanted: Wanted, settings: Settings) -> str:
-    """The command line that does this run again, on any machine: it names every setting that is not the default."""
-    import shlex
-    from functools import reduce
-
-    from memchat.config import Settings, keys
-
-    plain = Settings()
-    plain.generation.temperature, plain.generation.max_new_tokens = 0, 48
-    parts = ["memchat", "eval", "recall", *(part for m in memories for part in ("--memory", m))]
-    parts += ["--model", settings.model, "--data", wanted.data, "--n", str(wanted.n), "--seed", str(wanted.seed)]
-    if wanted.sizes:
-        parts += ["--size", f"{wanted.sizes[0]}-{wanted.sizes[1]}"]
-    if wanted.min_tokens:
-        parts += ["--min-tokens", str(wanted.min_tokens)]
-    if wanted.limit_tokens is not None:
-        parts += ["--limit-tokens", str(wanted.limit_tokens if wanted.limit_tokens >= 0 else "fit")]
-    for key in keys():
-        value, usual = (reduce(getattr, key.split("."), s) for s in (settings, plain))
-        if value != usual and key.split(".")[0] not in ("model", "memory", "ui"):
-            parts += ["--set", f"{key}={'|'.join(value) if isinstance(value, list) else value}"]
-    return shlex.join(parts)
 
 
 def _limit(text: str | None) -> int | None:
@@ -144,17 +99,6 @@ def _limit(text: str | None) -> int | None:
     if not text.isdecimal():
         raise UsageError(f"--limit-tokens {text!r} is no number", "Write a number of tokens, or 'fit'.")
     return int(text)
-
-
-def _new_folder(model: str, data: str) -> Path:
-    """A folder for this run's files below the user's data."""
-    import re
-    import time
-
-    from memchat import paths
-
-    names = (re.sub(r"[^\w.]+", "-", Path(name).name).strip("-.") for name in (model, data.removesuffix(".jsonl")))
-    return paths.data_dir() / "evals" / "-".join(("recall", *names, time.strftime("%Y%m%d-%H%M%S")))
 
 
 @app.command()
@@ -195,7 +139,7 @@ def speed(
     results = []
     for name in model or ["starter", "shape:smollm2-135m"]:
         sizes: dict[str, Any] = {"prompt_tokens": prompt_tokens, "new_tokens": new_tokens, "repeats": repeats}
-        with _bar(f"measuring {name}") as report:
+        with progress_bar(f"measuring {name}") as report:
             results.append(measure(name, wanted.engine, **sizes, report=report))
     if as_json:
         typer.echo(json.dumps([r.as_dict() for r in results], indent=2))
@@ -224,10 +168,10 @@ def _print_speed(results: list[Speed]) -> None:
             ratio(r.prefill_ratio, r.prefill_ratio_range),
             f"{r.bandwidth_share:.0%}",
         )
-    console = _console()
-    console.print(table)
+    shown = console()
+    shown.print(table)
     first = results[0]
-    console.print(
+    shown.print(
         f"{first.prompt_tokens} prompt tokens, {first.new_tokens} new, {first.repeats} pairs; "
         f"{first.device}, {first.threads} threads, {', '.join(sorted({r.dtype for r in results}))}",
         highlight=False,
@@ -237,7 +181,7 @@ def _print_speed(results: list[Speed]) -> None:
 def _startup(repeats: int, as_json: bool) -> None:
     from memchat.evals.startup import measure_startup
 
-    with _bar("measuring start-up") as report:
+    with progress_bar("measuring start-up") as report:
         rows = measure_startup(repeats, report)
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
@@ -283,51 +227,10 @@ def _print_training(result: Throughput) -> None:
     table.add_row("bare PyTorch loop; training loop against it", f"{result.bare_tokens_per_s:,.0f}", bare)
     making = ratio(result.making_ratio, result.making_ratio_range, 0)
     table.add_row("making batches; against training on them", f"{result.making_tokens_per_s:,.0f}", making)
-    console = _console()
-    console.print(table)
-    console.print(
+    shown = console()
+    shown.print(table)
+    shown.print(
         f"{result.parameters:,} parameters, batches of {result.batch_tokens} tokens, {result.repeats} pairs of "
         f"{result.steps} steps; {result.device}, {result.threads} threads, precision {result.precision}",
         highlight=False,
     )
-
-
-def _console() -> Any:
-    from rich.console import Console
-
-    console = Console()
-    return console if console.is_terminal else Console(width=140)  # a file or a pipe has room for the whole table
-
-
-def _bar(title: str, rate: str = "") -> Any:
-    """A progress bar on stderr; entering it gives the ``report(done, total, title?)`` to call.
-
-    Args:
-        rate: unit of a rate to show, as in ``probes/s``.
-    """
-    from contextlib import contextmanager
-
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, ProgressColumn
-    from rich.text import Text
-
-    class Rate(ProgressColumn):
-        def render(self, task: Any) -> Text:
-            return Text("" if task.speed is None else f"{task.speed:.1f} {rate}")
-
-    @contextmanager
-    def shown() -> Any:
-        extra = (MofNCompleteColumn(), Rate()) if rate else ()
-        console = Console(stderr=True)
-        if not console.is_terminal:  # a log keeps no bar, and Rich would leave an empty line in it
-            yield lambda done, total, now=title: None
-            return
-        with Progress(*Progress.get_default_columns(), *extra, console=console, transient=True) as progress:
-            task = progress.add_task(title, total=None)
-
-            def report(done: float, total: float, now: str = title) -> None:
-                progress.update(task, completed=done, total=total, description=now)
-
-            yield report
-
-    return shown()

@@ -7,6 +7,7 @@ imported before one is put on.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +35,14 @@ class Adapter:
     @property
     def size_bytes(self) -> int:
         return sum(path.stat().st_size for path in self.path.rglob("*") if path.is_file())
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of its tensors, shortened."""
+        whole = hashlib.sha256()
+        for path in sorted(self.path.glob("*.safetensors")):
+            whole.update(path.read_bytes())
+        return whole.hexdigest()[:16]
 
     def read(self, name: str) -> Any:
         """One of its JSON files; None when it is not there.

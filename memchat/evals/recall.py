@@ -1,30 +1,36 @@
 """`memchat eval recall`: tell a session what was said, then ask about it, in every memory mode that is compared.
 
 What is measured is what is shipped: conversations go through `Session.add`, questions through `Session.probe`, which
-recalls and generates as `ask` does and leaves no trace. Neighbouring questions share the engine's cache.
+recalls and generates as `ask` does and leaves no trace. Neighbouring questions share the engine's cache. Several
+conversations can run side by side, each in a process with a model of its own.
 """
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import platform
+import signal
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from memchat import __version__
 from memchat.config import Settings
 from memchat.data.accuracy import exact_match, right, token_f1
 from memchat.data.formats import Conversation, Probe
+from memchat.engine.adapters import find_adapters
 from memchat.evals.figures import summary
 from memchat.evals.probesets import FIT, Selection, Wanted, select
 from memchat.evals.transcripts import Row, Transcripts
-from memchat.memory.base import Message
+from memchat.evals.variants import applied
+from memchat.memory.base import Message, Receipt
 from memchat.protocol import Recalled, Stats, Token
 from memchat.session import Session
 from memchat.store import Store
@@ -46,6 +52,8 @@ class Task:
     wanted: Wanted = field(default_factory=Wanted)
     command: str = ""
     """The command line that does it again; goes into the result."""
+    jobs: int = 1
+    """Conversations side by side."""
 
 
 def run(
@@ -69,10 +77,10 @@ def run(
     total = chosen.probes * len(task.memories)
     described = describe(task.memories, wanted, engine, settings, chosen)
     with Transcripts.opened(folder, described, resume=resume, force=force) as files:
-        for memory in task.memories:
-            asked = _Run(engine, settings, files, memory, partial(report, total, memory))
-            for conversation in chosen.conversations:
-                asked.conversation(conversation)
+        for memory, row in _rows(task, engine, settings, files, chosen.conversations):
+            if row is not None:
+                (files.add_probe if "probe" in row else files.add_conversation)(row)
+            report(total, memory, len(files.probes))
         result = _result(task, engine, described, chosen, files)
         files.write_result(result)
     return result
@@ -103,62 +111,96 @@ def describe(memories: list[str], wanted: Wanted, engine: Engine, settings: Sett
         "system": settings.system,
         "generation": asdict(settings.generation),
         "remember": asdict(settings.remember),
+        **({"sql": asdict(settings.sql)} if any(applied(m, settings)[0] == "sql" for m in memories) else {}),
     }
 
 
-class _Run:
-    """One memory mode's way through the conversations."""
-
-    def __init__(
-        self,
-        engine: Engine,
-        settings: Settings,
-        files: Transcripts,
-        memory: str,
-        report: Callable[[int], None],
-    ) -> None:
-        self.engine, self.settings, self.files, self.memory = engine, settings, files, memory
-        self._report = report
-        self._finished = {row["conversation"] for row in files.conversations if row["memory"] == memory}
-        self._asked = {(row["conversation"], row["probe"]) for row in files.probes if row["memory"] == memory}
-
-    def conversation(self, conversation: Conversation) -> None:
-        """Tell it and ask what has not been asked before, over a store of its own: nothing comes from elsewhere."""
-        self._report(len(self.files.probes))
-        if conversation.id in self._finished:
-            return
-        started = time.perf_counter()
-        with (
-            tempfile.TemporaryDirectory(prefix="memchat-eval-") as scratch,
-            Store(Path(scratch) / "eval.db") as store,
-            Session.open(store, self.engine, self.settings, memory=self.memory) as session,
-        ):
-            told, writes = tell(session, conversation)
-            for number, probe in enumerate(conversation.probes):
-                if (conversation.id, number) not in self._asked:
-                    key = {"memory": self.memory, "conversation": conversation.id, "probe": number}
-                    self.files.add_probe(key | ask(session, probe, told))
-                    self._report(len(self.files.probes))
-            size = session.memory.nbytes()
-        self.files.add_conversation(
-            {
-                "memory": self.memory,
-                "conversation": conversation.id,
-                "bytes": asdict(size),
-                "write_ms": writes,
-                "wall_s": time.perf_counter() - started,
-            }
-        )
+def _rows(
+    task: Task, engine: Engine, settings: Settings, files: Transcripts, conversations: list[Conversation]
+) -> Iterator[tuple[str, Row | None]]:
+    """The lines that are missing, memory by memory, each with the memory's name; None where one is under way."""
+    finished = {(row["memory"], row["conversation"]) for row in files.conversations}
+    asked = {(row["memory"], row["conversation"], row["probe"]) for row in files.probes}
+    todo = [(m, c) for m in task.memories for c in conversations if (m, c.id) not in finished]
+    parts = [(m, c, {n for n in range(len(c.probes)) if (m, c.id, n) in asked}) for m, c in todo]
+    if task.jobs == 1 or len(todo) < 2:
+        for memory, conversation, skip in parts:
+            yield memory, None
+            for row in told_and_asked(memory, engine, settings, conversation, skip):
+                yield memory, row
+        return
+    threads = max(1, (os.cpu_count() or 1) // task.jobs)
+    shared = replace(settings, engine=replace(settings.engine, threads=threads))
+    pool = ProcessPoolExecutor(task.jobs, multiprocessing.get_context("spawn"), _begin, (shared,))
+    try:
+        futures = [(memory, pool.submit(_work, memory, shared, c, skip)) for memory, c, skip in parts]
+        for memory, future in futures:
+            yield memory, None
+            for row in future.result():
+                yield memory, row
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-def tell(session: Session, conversation: Conversation) -> tuple[Told, list[float]]:
-    """Tell one sitting after the other; where each turn is in the log, and the milliseconds of each write."""
+_engine: Any = None
+"""The model of a process beside this one."""
+
+
+def _begin(settings: Settings) -> None:
+    from memchat.worker import load_engine
+
+    global _engine
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one decides when to stop
+    _engine = load_engine(settings, lambda what, done, total: None)
+
+
+def _work(memory: str, settings: Settings, conversation: Conversation, skip: Collection[int]) -> list[Row]:
+    return list(told_and_asked(memory, _engine, settings, conversation, skip))
+
+
+def told_and_asked(
+    memory: str, engine: Engine, settings: Settings, conversation: Conversation, skip: Collection[int] = ()
+) -> Iterator[Row]:
+    """Tell a conversation to one memory and ask its probes, over a store of its own: nothing comes from elsewhere.
+
+    Args:
+        skip: numbers of probes that need not be asked.
+
+    Yields:
+        A line for each probe, then one for the conversation.
+    """
+    started = time.perf_counter()
+    mode, settings = applied(memory, settings)
+    key = {"memory": memory, "conversation": conversation.id}
+    with (
+        tempfile.TemporaryDirectory(prefix="memchat-eval-") as scratch,
+        Store(Path(scratch) / "eval.db") as store,
+        Session.open(store, engine, settings, memory=mode) as session,
+    ):
+        told, receipts = tell(session, conversation)
+        for number, probe in enumerate(conversation.probes):
+            if number not in skip:
+                yield key | {"probe": number} | ask(session, probe, told)
+        size = session.memory.nbytes()
+        held = [item.as_dict() for item in session.memory.items() if item.kind != "turn"]
+    roles = {number: conversation.sessions[s].turns[t].role for (s, t), number in told.items()}
+    yield key | {
+        "bytes": asdict(size),
+        "write_ms": [receipt.ms for receipt in receipts],
+        "wrote": [item.as_dict() for receipt in receipts for item in receipt.detail],
+        "held": [item | {"said_by": [roles.get(turn) for turn in item["turns"]]} for item in held],
+        "wall_s": time.perf_counter() - started,
+    }
+
+
+def tell(session: Session, conversation: Conversation) -> tuple[Told, list[Receipt]]:
+    """Tell one sitting after the other; where each turn is in the log, and what each write did."""
     told: Told = {}
-    writes: list[float] = []
+    writes: list[Receipt] = []
     for s, sitting in enumerate(conversation.sessions):
         for t, turn in enumerate(sitting.turns):
             if turn.content.strip():  # a line that was only a picture has no text
-                writes.append(session.add(turn.role, turn.content, name=turn.name or None, at=sitting.at).ms)
+                writes.append(session.add(turn.role, turn.content, name=turn.name or None, at=sitting.at))
                 assert session.head is not None
                 told[s, t] = session.head
     return told, writes
@@ -187,6 +229,7 @@ def ask(session: Session, probe: Probe, told: Told) -> Row:
         "exact": exact_match(reply, probe.answers) if answerable else None,
         "f1": token_f1(reply, probe.answers) if answerable else None,
         "in_view": in_view(probe, told, recalled),
+        "recalled": [item for item in recalled.items if item["kind"] != "turn"],
         "prompt_tokens": recalled.prompt_tokens,
         "new_tokens": stats.new_tokens,
         "recall_ms": recalled.ms,
@@ -229,13 +272,19 @@ def _result(task: Task, engine: Engine, described: Row, chosen: Selection, files
         "command": task.command,
         "conversations": len(chosen.conversations),
         "left_out": chosen.left_out,
-        "adapters": {},  # none of these modes is trained
+        "adapters": _adapters(engine),
         "context": engine.context,
         "threads": _threads(),
         "versions": _versions(),
         "wall_s": sum(row["wall_s"] for row in files.conversations),
         "rows": rows,
     }
+
+
+def _adapters(engine: Engine) -> dict[str, str]:
+    """The adapters that this model's memories wear: name -> hash of their files."""
+    weights = str(engine.info["weight_hash"])
+    return {a.name: a.hash for a in find_adapters() if (a.read("config.json") or {}).get("weights") == weights}
 
 
 def _threads() -> int:

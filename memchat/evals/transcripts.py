@@ -68,7 +68,7 @@ class Transcripts:
 
     def write_result(self, result: Row) -> Path:
         """Write the result; it appears complete or not at all."""
-        return _write(self.folder / RESULT, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+        return write_whole(self.folder / RESULT, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
 
     def _append(self, name: str, row: Row) -> None:
         file = self._open[name]
@@ -87,7 +87,7 @@ class Transcripts:
             )
         for name in FILES:
             (self.folder / name).unlink(missing_ok=True)
-        _write(self.folder / SETTINGS, json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
+        write_whole(self.folder / SETTINGS, json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
 
     def _continue(self, settings: Row) -> None:
         try:
@@ -98,24 +98,29 @@ class Transcripts:
         if changed:
             what = ", ".join(f"{key} was {_short(before.get(key))}, is {_short(settings.get(key))}" for key in changed)
             raise UsageError(f"{self.folder} was made with other settings: {what}", "Use the same, or another --out.")
-        self.probes = self._whole_lines(PROBES)
-        self.conversations = self._whole_lines(CONVERSATIONS)
-
-    def _whole_lines(self, name: str) -> list[Row]:
-        """The lines of a file; what a crash left of a last line is cut off."""
-        path = self.folder / name
-        text = path.read_text("utf-8", errors="replace") if path.exists() else ""
-        *whole, rest = text.split("\n")
-        try:
-            rows = [json.loads(line) for line in whole]
-        except ValueError as error:
-            raise MemchatError(f"{path} is damaged", "Start anew with --force.") from error
-        if rest:
-            _write(path, text.removesuffix(rest))
-        return rows
+        self.probes = read_lines(self.folder / PROBES)
+        self.conversations = read_lines(self.folder / CONVERSATIONS)
 
 
-def _write(path: Path, text: str) -> Path:
+def read_lines(path: Path) -> list[Row]:
+    """The lines of a file, if there is one; what a crash left of a last line is cut off.
+
+    Raises:
+        MemchatError: a line is damaged.
+    """
+    text = path.read_text("utf-8", errors="replace") if path.exists() else ""
+    *whole, rest = text.split("\n")
+    try:
+        rows = [json.loads(line) for line in whole]
+    except ValueError as error:
+        raise MemchatError(f"{path} is damaged", "Start anew with --force.") from error
+    if rest:
+        write_whole(path, text.removesuffix(rest))
+    return rows
+
+
+def write_whole(path: Path, text: str) -> Path:
+    """Write a file so that it appears complete or not at all."""
     partial = path.with_name(path.name + ".part")
     partial.write_text(text, "utf-8")
     return partial.replace(path)

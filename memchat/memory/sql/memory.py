@@ -140,7 +140,8 @@ class Sql:
         if known or self.facts.read_only or (turn.role == ASSISTANT and not self.settings.assistant):
             return Receipt()
         named = self._named(turn)
-        return _receipt([*named, self._store(turn, before)])
+        op, statements = self._store(turn, before)
+        return _receipt([*named, op], statements)
 
     def _named(self, turn: Turn) -> list[Op]:
         """A speaker who says what they are called gets that name, whatever the agent makes of it."""
@@ -151,7 +152,8 @@ class Sql:
         decision = Decision("update", Change(person.id, "name", person.name, name))
         return [self.facts.apply([decision], actor="rule", kind="name", turn=turn.id, said_at=turn.at, once=True)]
 
-    def _store(self, turn: Turn, before: Turn | None) -> Op:
+    def _store(self, turn: Turn, before: Turn | None) -> tuple[Op, Sequence[Statement]]:
+        """What the storage agent makes of a turn: the op, and how each of its statements went."""
         table = self.facts.table()
         target, people = table.person(turn.role).id, self.settings.people
         lines = [(t.role, t.content) for t in (before, turn) if t is not None and (t is turn or t.role != turn.role)]
@@ -170,10 +172,11 @@ class Sql:
         )
         wrong = [f"{s.text}: {s.reason}" for s in done.statements if s.outcome in ("failed", "refused")]
         executed = "\n".join(s.text for s in done.statements if s.outcome in ("ok", "repaired"))
-        return self.facts.apply(
+        op = self.facts.apply(
             verdict.decisions, people=verdict.people, columns=verdict.columns, turn=turn.id, raw=answer.text,
             executed=executed, adapter=answer.adapter, ms=answer.ms, error="; ".join(wrong), said_at=turn.at, once=True,
         )  # fmt: skip
+        return op, done.statements
 
     # -- branches -----------------------------------------------------------------------------------------------------
 
@@ -253,8 +256,8 @@ def _declined(answer: Answer) -> bool:
     return answer.text.strip().rstrip(";.").upper() == "NOOP"
 
 
-def _receipt(ops: Sequence[Op]) -> Receipt:
-    """What the ops of one turn did, with the SQL and the reasons for the eye."""
+def _receipt(ops: Sequence[Op], statements: Sequence[Statement]) -> Receipt:
+    """What the ops of one turn did, with the SQL and the reasons for the eye; the statements are the last op's."""
     receipt = Receipt()
     for op in ops:
         cells = [edit for edit in op.edits if edit.key[0] == "cell"]
@@ -262,7 +265,13 @@ def _receipt(ops: Sequence[Op]) -> Receipt:
         receipt.changed += sum(edit.old is not None and edit.new is not None for edit in cells)
         receipt.removed += sum(edit.new is None for edit in cells)
         refused = [f"{d.change.field}: {d.reason}" for d in op.declined if d.kind == "refused"]
-        meta = {"op": op.id, "executed": op.executed, "error": op.error, "refused": refused, "status": op.status}
+        cells_meant = len(cells) + len(op.declined)
+        leaks = sum(d.reason == policy.LEAK for d in op.declined)
+        outcomes = [s.outcome for s in statements] if op is ops[-1] else []
+        meta = {
+            "op": op.id, "executed": op.executed, "error": op.error, "refused": refused, "status": op.status,
+            "ms": round(op.ms, 1), "outcomes": outcomes, "cells": cells_meant, "leaks": leaks,
+        }  # fmt: skip
         turns = (op.turn,) if op.turn is not None else ()
         receipt.detail.append(Item("sql", op.raw, turns, str(op.id), meta={"agent": op.actor, **meta}))
     return receipt
