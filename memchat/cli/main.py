@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from memchat.cli import adapters, chat, data, doctor, evaluate, models, options, sessions, train
+from memchat.cli import adapters, chat, data, doctor, evaluate, memory, models, options, sessions, train
 
 app = typer.Typer(
     name="memchat",
@@ -19,6 +19,7 @@ app = typer.Typer(
 app.command("ask")(chat.ask)
 app.command("chat")(chat.chat)
 app.add_typer(sessions.app, name="sessions")
+app.add_typer(memory.app, name="memory")
 app.add_typer(models.app, name="models")
 app.add_typer(adapters.app, name="adapters")
 app.add_typer(train.app, name="train")
