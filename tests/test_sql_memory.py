@@ -286,3 +286,32 @@ def test_recalled_notes_join_the_system_message() -> None:
     template = Template(byte_tokenizer())
     rendered = template.render([Message("system", "MEMORY"), Message("user", "hi")], "Be kind.")
     assert rendered.text.count("Be kind.\nMEMORY") == 1
+
+
+def test_a_hard_reset_is_not_undone_by_the_next_start(tmp_path: Path) -> None:
+    sql = memory(tmp_path)
+    tell(sql, "My dog is called Rex.", "Okay.")
+    sql.command("reset hard")
+    sql.close()
+    engine = FakeEngine()
+    again = memory(tmp_path, engine)
+    tell(again, "My dog is called Rex.", "Okay.", "My city is Lund.")
+    assert known(again) == {"user.city": "Lund"} and len(engine.calls) == 1, "only what is new is learnt"
+
+
+@pytest.mark.parametrize(
+    ("line", "gone"),
+    [
+        ("Rex is no longer my dog", True),
+        ("i don't have rex any more", True),
+        ("My dog Rex died.", True),
+        ("Please forget my dog", True),
+        ("Rex is fine", False),
+        ("I do not like Tom", False),
+    ],
+)
+def test_a_value_goes_when_it_is_denied_or_to_be_forgotten(line: str, gone: bool) -> None:
+    told = "ALTER TABLE users ADD COLUMN dog TEXT;\nUPDATE users SET dog = 'Rex' WHERE relation = 'user';"
+    sql = memory(engine=Scripted(told, "NOOP", "UPDATE users SET dog = NULL WHERE relation = 'user';"))
+    tell(sql, "My dog is called Rex.", "Okay.", line)
+    assert known(sql) == ({} if gone else {"user.dog": "Rex"})

@@ -123,8 +123,6 @@ def import_(
         if not yes:
             typer.confirm(f"Import this into {row.name!r}?", abort=True, err=True)
         exchange.load(facts, text, format)
-        if plan.whole:
-            _leave_foreign_turns(facts, row)
     typer.echo(f"Imported into {row.name!r}.", err=True)
 
 
@@ -179,7 +177,7 @@ def reset(
             _check_swept(facts)
     typer.echo(f"{told[0].upper()}{told[1:]}.", err=True)
     if hard:
-        typer.echo("What was said stays in the conversation; opening it learns from it anew.", err=True)
+        typer.echo("What was said stays in the conversation, and is not learnt again.", err=True)
 
 
 @app.command()
@@ -256,16 +254,6 @@ def _check_swept(facts: FactStore) -> None:
     if facts.read("SELECT 1 FROM meta WHERE key = 'scrub'"):
         message = f"it is erased, but {facts.path} still has the bytes: another program reads it"
         raise MemchatError(message, "Close the other program; the next start takes them away.")
-
-
-def _leave_foreign_turns(facts: FactStore, row: SessionRow) -> None:
-    """Facts that came with the log of another session hold here, although its messages are not on this one's branch."""
-    from memchat.store import Store
-
-    with Store(read_only=True) as store:
-        ours = json.dumps([turn.id for turn in store.tree(row.id)])
-    with facts.write() as db:
-        db.execute("UPDATE op SET once = NULL WHERE turn_id NOT IN (SELECT value FROM json_each(?))", (ours,))
 
 
 # --- words

@@ -5,6 +5,7 @@ What is left of an erased op is a tombstone: its number, kind, time and hash, wi
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -146,14 +147,18 @@ def erase(store: FactStore, cells: Iterable[Cell] = (), turns: Iterable[int] = (
 
 
 def wipe(store: FactStore, *, names: bool = True) -> None:
-    """Erase everything, the log too; the file is then as new, with the names of user and assistant kept or not."""
+    """Erase everything, the log too; the file is then as new, with the names of user and assistant kept or not.
+
+    The numbers of the turns that it came from stay, so that they are not learnt again.
+    """
+    heard = json.dumps(sorted(store.heard()))
     with store.write() as db:
         people = db.execute("SELECT relation, display_name FROM person WHERE live AND relation <> 'other' ORDER BY id")
         kept = dict(people.fetchall()) if names else DEFAULT_NAMES
         for table in ("fact", "alias", "field", "person", "op", "session"):
             db.execute(f"DELETE FROM {table}")
         db.execute("INSERT INTO fact_fts(fact_fts) VALUES ('rebuild')")
-        db.execute("INSERT OR REPLACE INTO meta VALUES ('scrub', 1)")
+        db.execute("INSERT OR REPLACE INTO meta VALUES ('scrub', 1), ('heard', ?)", (heard,))
         db.execute("DELETE FROM meta WHERE key IN ('backed_up', 'epoch')")
         create(db, kept)
     _sweep(store)

@@ -279,6 +279,7 @@ def _take_over(store: FactStore, theirs: _Theirs) -> None:
             for edit in op.edits:
                 draft.put(edit.key, edit.new)
             db.execute(f"INSERT INTO op ({COLUMNS}) VALUES ({', '.join('?' * len(row))})", row)
+        db.execute("UPDATE op SET once = NULL")  # the turns are those of another conversation
         if read_state(db) != theirs.state:
             raise ValueError("the operations do not lead to one table")
     store.backup()

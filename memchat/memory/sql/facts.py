@@ -9,6 +9,7 @@ by hashes.
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -137,6 +138,12 @@ class FactStore(FactFile):
                 UNION SELECT field.id FROM field JOIN same ON merged_into = same.id)
             SELECT id FROM same"""
         return [number for (number,) in self.read(sql, (name,))]
+
+    def heard(self) -> set[int]:
+        """Turns that the agents have been through, on whatever branch of the conversation."""
+        turns = {turn for (turn,) in self.read("SELECT DISTINCT turn_id FROM op WHERE once IS NOT NULL")}
+        erased = self.read("SELECT value FROM meta WHERE key = 'heard'")
+        return turns.union(*(json.loads(value) for (value,) in erased))
 
     def field_aliases(self) -> dict[str, str]:
         """Names that a field had before it was merged into another -> the name of that other."""
