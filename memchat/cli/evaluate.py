@@ -112,6 +112,7 @@ def speed(
     repeats: Annotated[int, typer.Option(min=1, help="Pairs of runs; figures are medians.")] = 5,
     startup: Annotated[bool, typer.Option("--startup", help="Measure start-up and key echo instead.")] = False,
     training: Annotated[bool, typer.Option("--training", help="Measure the training loop instead.")] = False,
+    facts: Annotated[bool, typer.Option("--facts", help="Measure the SQL memory without models instead.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Set KEY=VALUE; with --training, of the recipe 'base'.")
@@ -123,14 +124,21 @@ def speed(
 
     With --training: the loop of 'memchat train base' against a bare PyTorch
     loop on the same batches, and how fast batches are made.
+
+    With --facts: what the SQL memory does besides its models. A storage and a
+    retrieval call on a table of 200 fields and a full-text query in a store
+    with 100,000 facts, 40 of each in a repeat.
     """
-    if training and (startup or model):
-        raise UsageError("--training measures the base recipe alone", "Leave out --model and --startup.")
+    instead = [f"--{what}" for what, on in (("startup", startup), ("training", training), ("facts", facts)) if on]
+    if len(instead) > 1:
+        raise UsageError(f"{' and '.join(instead)} measure different things", "Give one of them.")
+    if instead and (model or (settings and not training)):
+        raise UsageError(f"{instead[0]} takes no {'--model' if model else '--set'}", "Leave it out.")
     if training:
         _training(repeats, settings or [], as_json)
         return
-    if startup:
-        _startup(repeats, as_json)
+    if startup or facts:
+        (_startup if startup else _facts)(repeats, as_json)
         return
     from memchat.cli.options import settings_from
     from memchat.evals.speed import measure
@@ -183,19 +191,30 @@ def _startup(repeats: int, as_json: bool) -> None:
 
     with progress_bar("measuring start-up") as report:
         rows = measure_startup(repeats, report)
+    _print_times(f"Start-up and echo, milliseconds (n = {repeats} starts)", rows, as_json)
+
+
+def _facts(repeats: int, as_json: bool) -> None:
+    from memchat.evals.facts_speed import measure_facts
+
+    with progress_bar("filling a store") as report:
+        rows = measure_facts(repeats, report)
+    _print_times("The SQL memory without its models, milliseconds", rows, as_json)
+
+
+def _print_times(title: str, rows: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
-    from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"Start-up and echo, milliseconds (n = {repeats} starts)")
+    table = Table(title=title)
     for column in ("what", "median", "p95", "max", "n", "budget"):
         table.add_column(column, justify="left" if column == "what" else "right")
     for row in rows:
         figures = (f"{row[k]:.0f}" if row["median"] >= 20 else f"{row[k]:.1f}" for k in ("median", "p95", "max"))
         table.add_row(row["what"], *figures, str(row["n"]), row["budget"])
-    Console().print(table)
+    console().print(table)
 
 
 def _training(repeats: int, changes: list[str], as_json: bool) -> None:

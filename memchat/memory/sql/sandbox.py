@@ -259,13 +259,15 @@ def run_retrieval(sql: str, table: Table, aliases: Mapping[str, str] | None = No
             found.append(statement)
             cells.update(dict.fromkeys(read))
     names = {p.id: p.name for p in table.people}
-    rows = [Row(p, f, names[p] if f == "name" else table.cells.get((p, f)), table.since.get((p, f))) for p, f in cells]
-    return Read(tuple(found), frozenset(cells), _fitting(sorted(rows, key=lambda r: r.value is None)), done)
+    values = {(p, f): names[p] if f == "name" else table.cells.get((p, f)) for p, f in cells}
+    shown = sorted(values, key=lambda cell: values[cell] is None)[:ROWS]
+    rows = [Row(*cell, values[cell], table.since.get(cell)) for cell in shown]
+    return Read(tuple(found), frozenset(cells), _fitting(rows), done)
 
 
 def _fitting(rows: list[Row]) -> tuple[Row, ...]:
     kept, size = [], 0
-    for row in rows[:ROWS]:
+    for row in rows:
         size += len(f"{row.field}{row.value or ''}".encode())
         if size <= BYTES:
             kept.append(row)
@@ -279,8 +281,6 @@ def _select(
     box.deadline = monotonic() + SECONDS
     while True:
         box.seen = set()
-        if not box.whole:
-            box.fill(box.table.people)
         try:
             rows, header = box.read(text)
             if not rows and "person" not in did:
@@ -312,14 +312,15 @@ def _cells(box: Box, text: str, rows: list[tuple[object, ...]], names: list[str]
     if not rows:
         return []
     people, read = box.table.people, [name for name in names if name != "name"]
-    box.fill((), ())
-    empty, _ = box.read(text)  # not empty where the SELECT counts, or makes rows up
     found = []
-    for person in people:
-        box.fill((person,), read)
-        alone, _ = box.read(text)
-        if alone != empty and (empty or any(row in rows for row in alone)):
-            found.append(person.id)
+    with box.undone():
+        box.fill((), ())
+        empty, _ = box.read(text)  # not empty where the SELECT counts, or makes rows up
+        for person in people:
+            box.fill((person,), read)
+            alone, _ = box.read(text)
+            if alone != empty and (empty or any(row in rows for row in alone)):
+                found.append(person.id)
     if found:
         return [(person, name) for person in found for name in names]
     values = {value for row in rows for value in row}  # rows of several people at once: told by their values
