@@ -37,7 +37,8 @@ def predict(
     ] = "world",
     n: Annotated[int, typer.Option("--n", min=1, help="Conversations at most.")] = 12,
     seed: Annotated[int, typer.Option("--seed", help="Of the world's conversations.")] = 0,
-    size: Annotated[str, typer.Option("--size", help="Characters of the world's conversations.")] = "6000-14000",
+    size: Annotated[str, typer.Option("--size", help="Characters of the world's conversations.")] = "6000-12000",
+    questions: Annotated[int, typer.Option("--questions", min=1, help="Probes of each, about.")] = 25,
     min_tokens: Annotated[int, typer.Option("--min-tokens", help="Leave out shorter conversations.")] = 0,
     limit_tokens: Annotated[int | None, typer.Option("--limit-tokens", help="Leave out longer ones.")] = None,
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Conversations side by side.")] = 1,
@@ -63,7 +64,7 @@ def predict(
     if resume and out is None:
         raise UsageError("--resume needs the folder of the run", "Name it with --out FOLDER.")
     sizes = span(size, "--size") if data.partition(":")[0] == "world" else None
-    wanted = Wanted(data, n, seed, sizes, min_tokens, limit_tokens)
+    wanted = Wanted(data, n, seed, sizes, min_tokens, limit_tokens, questions)
     folder = out or new_folder("sql", chosen.model, data)
     run_recall(systems, wanted, chosen, folder, {"resume": resume, "force": force}, task="sql predict", jobs=jobs)
     described = json.loads((folder / SETTINGS).read_text("utf-8"))

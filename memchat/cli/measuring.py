@@ -57,6 +57,7 @@ def _command(task: str, memories: list[str], wanted: Wanted, settings: Settings)
     from functools import reduce
 
     from memchat.config import Settings, keys
+    from memchat.evals.probesets import Wanted
 
     plain = Settings()
     plain.generation.temperature, plain.generation.max_new_tokens = 0, 48
@@ -65,6 +66,8 @@ def _command(task: str, memories: list[str], wanted: Wanted, settings: Settings)
     parts += ["--model", settings.model, "--data", wanted.data, "--n", str(wanted.n), "--seed", str(wanted.seed)]
     if wanted.sizes:
         parts += ["--size", f"{wanted.sizes[0]}-{wanted.sizes[1]}"]
+    if wanted.questions != Wanted.questions:
+        parts += ["--questions", str(wanted.questions)]
     if wanted.min_tokens:
         parts += ["--min-tokens", str(wanted.min_tokens)]
     if wanted.limit_tokens is not None:

@@ -16,7 +16,8 @@ SIZES = (200, 2800)
 CHARACTERS = 3.1
 """Of these chats that make a token of the starter, roles and ends included."""
 
-_QUESTIONS = 8  # about so many probes a conversation
+QUESTIONS = 8
+"""About so many probes a conversation has, where nothing else is said."""
 
 
 def as_conversation(chat: Dialogue, name: str, begin: datetime) -> Conversation:
@@ -38,17 +39,20 @@ def as_conversation(chat: Dialogue, name: str, begin: datetime) -> Conversation:
     return Conversation(name, [s for s in sessions if s.turns], probes)
 
 
-def conversations(split: str, n: int, seed: int, sizes: tuple[int, int] = SIZES) -> Iterator[Conversation]:
+def conversations(
+    split: str, n: int, seed: int, sizes: tuple[int, int] = SIZES, questions: int = QUESTIONS
+) -> Iterator[Conversation]:
     """`n` conversations of `split`, each with at least one probe; the same for the same seed.
 
     Args:
         sizes: the least and the largest length of what is told, in characters.
+        questions: about so many probes, as far as there is enough to ask for.
     """
     number = 0
     while n > 0:
         rng = Random(f"conversations {split} {seed} {number}")
         told = rng.randint(*sizes)
-        share = min(1.0, _QUESTIONS * 75 / (told / 1.7))  # a fact takes about 75 characters, with talk around it more
+        share = min(1.0, questions * 75 / (told / 1.7))  # a fact takes about 75 characters, with talk around it more
         chat = dialogue(split, rng, round(told + told / 1.7 * share), share=share)
         begin = datetime(2026, 1, 1, 9) + timedelta(days=rng.randrange(300), minutes=rng.randrange(700))
         conversation = as_conversation(chat, f"world-{split}-{seed}-{number}", begin)

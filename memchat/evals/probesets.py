@@ -27,6 +27,7 @@ class Wanted:
         data: ``world``, ``world:<split>``, ``everyday`` or a JSONL file.
         n: conversations at most.
         sizes: characters of a conversation of the world, smallest and largest.
+        questions: probes of a conversation of the world, about.
         min_tokens, limit_tokens: of the full prompt, the longest question included; None: no limit.
     """
 
@@ -36,6 +37,7 @@ class Wanted:
     sizes: tuple[int, int] | None = None
     min_tokens: int = 0
     limit_tokens: int | None = None
+    questions: int = 8
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def _source(wanted: Wanted) -> Iterable[Conversation]:
 def _world(split: str, wanted: Wanted) -> Iterator[Conversation]:
     from memchat.data.probes import SIZES, conversations
 
-    return conversations(split, wanted.n * _SOUGHT, wanted.seed, wanted.sizes or SIZES)
+    return conversations(split, wanted.n * _SOUGHT, wanted.seed, wanted.sizes or SIZES, wanted.questions)
 
 
 def _check_ids(conversations: list[Conversation], data: str) -> None:
