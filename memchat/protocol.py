@@ -16,7 +16,8 @@ Requests (``op`` and its fields; the answer always ends with ``finished`` or ``f
     forget      turns                         take turns out of the conversation and out of the memory
     memory      mode                          change the memory mode; state is rebuilt from the turn log
     prompt      text?                         the exact prompt the model would get now (event ``prompt``)
-    items       query?                        what the memory holds (event ``items``)
+    items       query?, at?                   what the memory holds (event ``items``); ``at``: what it held after
+                                              that change of its log (-1: before the last), and first the change
     command     text                          a command of the memory's own, such as ``undo`` (event ``told``)
     download    model                         fetch a hub model, with ``progress`` events
     cancel      target?                       stop the running request; answered at the next token
@@ -42,7 +43,7 @@ class Event:
 
     def to_json(self, request: int = 0) -> str:
         """One line without the newline; non-ASCII is escaped, so any pipe carries it."""
-        return json.dumps({"event": self.kind, "request": request} | dataclasses.asdict(self))
+        return json.dumps({"event": self.kind, "request": request} | vars(self))
 
 
 @dataclass

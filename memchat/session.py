@@ -273,9 +273,17 @@ class Session:
         recall, messages, _ = self._recall(Turn(0, "user", text))
         return self._prompt_event(self.engine.render(messages, self.row.system), messages, recall)
 
-    def items(self, query: str | None = None) -> Items:
-        """What the memory holds."""
-        return Items([i.as_dict() for i in self.memory.items(query)], asdict(self.memory.nbytes()))
+    def items(self, query: str | None = None, at: int | None = None) -> Items:
+        """What the memory holds; with ``at``, what it held after that change of its log (-1: before the last).
+
+        Raises:
+            UsageError: this memory keeps no history.
+        """
+        if at is not None and "history" not in self.memory.capabilities:
+            raise UsageError(f"the memory {self.row.memory} keeps no history", "Choose one that does, such as sql.")
+        items: Any = self.memory.items
+        held = items(query) if at is None else items(query, at)
+        return Items([i.as_dict() for i in held], asdict(self.memory.nbytes()))
 
     def command(self, text: str) -> Iterator[Event]:
         """A command of the memory's own, such as ``undo``.

@@ -194,9 +194,9 @@ class Worker:
         event: Prompt = self._session.prompt(text)
         yield event
 
-    def _op_items(self, query: str | None = None) -> Iterator[Event]:
+    def _op_items(self, query: str | None = None, at: int | None = None) -> Iterator[Event]:
         yield from self._opened()
-        event: Items = self._session.items(query)
+        event: Items = self._session.items(query, at)
         yield event
 
     def _op_command(self, text: str) -> Iterator[Event]:

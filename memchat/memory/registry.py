@@ -33,7 +33,7 @@ MODES: dict[str, Mode] = {
         "memchat.memory.sql.memory:Sql",
         "facts in a table that two agents write and read with SQL",
         (
-            *("table", "undo", "redo", "history", "as-of", "set", "forget", "lock", "unlock"),
+            *("table", "undo", "redo", "history", "origin", "as-of", "set", "forget", "lock", "unlock"),
             *("rename", "merge", "sql", "log", "reset", "verify"),
         ),
     ),

@@ -13,6 +13,7 @@ from memchat.errors import UsageError, unknown
 from memchat.memory.sql import history
 from memchat.memory.sql.facts import Fact, FactStore
 from memchat.memory.sql.oplog import Op
+from memchat.memory.sql.past import origin
 from memchat.memory.sql.sandbox import run_retrieval
 from memchat.memory.sql.table import Cell, Person, Table
 
@@ -80,8 +81,27 @@ def _history(store: FactStore, text: str) -> str:
     table = store.table()
     person, field = find_cell(table, text)
     facts = history.history(store, person, field)
-    lines = [f"- {fact.value}: {_day(fact.recorded_at)} to {_until(fact)}, {_origin(fact)}" for fact in facts]
+    lines = [f"- {fact.value}: {_day(fact.recorded_at)} to {_until(fact)}, {_by(fact)}" for fact in facts]
     return "\n".join(lines) or f"nothing was ever known of {_name(table, (person, field))}"
+
+
+def _origin(store: FactStore, text: str) -> str:
+    name, _, number = text.partition(" ")
+    table = store.table()
+    person, field = find_cell(table, name)
+    found = origin(store, person, field, _number(number.strip(), 0) or None)
+    fact, wrote, kept = found.fact, found.wrote, found.kept
+    until = "" if fact.retired_at is None else f" until {_day(fact.retired_at)}"
+    lines = [f"- {_name(table, (person, fact.field))}: {fact.value}, since {_day(fact.valid_from)}{until}"]
+    lines.append(f"- {_by(fact)}, recorded at {_day(wrote.at)} as entry {wrote.id} of the log")
+    if kept.id != wrote.id:
+        lines.append(f"- put there again by entry {kept.id}: {kept.kind} at {_day(kept.at)}")
+    if wrote.actor == "model":
+        adapter = wrote.adapter or "no adapter, the chat model itself"
+        lines.append(f"- storage agent: {adapter}, {wrote.ms:.0f} ms; what ran of its SQL:")
+    if wrote.erased:
+        lines.append("- the texts of this entry were erased")
+    return "\n".join([*lines, *(f"    {line}" for line in wrote.executed.splitlines())])
 
 
 def _as_of(store: FactStore, text: str) -> str:
@@ -186,7 +206,7 @@ def _values(op: Op) -> Iterable[str]:
             yield f"{old} → {new}"
 
 
-def _origin(fact: Fact) -> str:
+def _by(fact: Fact) -> str:
     turn = f" from message {fact.turn}" if fact.turn is not None else ""
     return f"{fact.source.replace('_', ' ')}{turn}"
 
@@ -204,6 +224,7 @@ COMMANDS: dict[str, Command] = {
     "undo": Command("[N]", "take back the last change, or the last N", _undo),
     "redo": Command("", "do again what was undone", _redo),
     "history": Command("WHO.FIELD", "every value that a fact ever had", _history),
+    "origin": Command("WHO.FIELD [N]", "where a fact comes from; N: the one that entry N of the log wrote", _origin),
     "as-of": Command("TIME", "the table as it was at a time", _as_of),
     "set": Command("WHO.FIELD VALUE", "correct a fact by hand; it is locked then", _set),
     "forget": Command("WHO.FIELD", "forget a fact", _forget),

@@ -19,6 +19,9 @@ from memchat.memory.sql.oplog import COLUMNS, Op, as_op, chain_faults
 _FIXED = ("create", "undo", "redo", "erase")
 """Ops that cannot be undone; an undo is taken back by redo."""
 
+CHANGED = "status = 'done' AND diff_json NOT LIKE '%\"edits\":[]%'"
+"""Condition on ops that changed something."""
+
 
 # --- edits by hand
 
@@ -154,8 +157,8 @@ def undo(store: FactStore, count: int = 1) -> list[Op]:
     done: list[Op] = []
     while len(done) < count:
         marks = ", ".join("?" * len(_FIXED))
-        sql = f"SELECT id, diff_json FROM op WHERE undone_by IS NULL AND status = 'done' AND kind NOT IN ({marks})"
-        rows = store.read(f"{sql} AND diff_json NOT LIKE '%\"edits\":[]%' ORDER BY id DESC LIMIT 1", _FIXED)
+        sql = f"SELECT id FROM op WHERE undone_by IS NULL AND {CHANGED} AND kind NOT IN ({marks})"
+        rows = store.read(f"{sql} ORDER BY id DESC LIMIT 1", _FIXED)
         if not rows:
             break
         done.append(undo_op(store, rows[0][0]))

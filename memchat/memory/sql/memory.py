@@ -25,6 +25,7 @@ from memchat.memory.sql.agents import Agent, Answer, retrieval_prompt, storage_p
 from memchat.memory.sql.commands import run_command
 from memchat.memory.sql.facts import Fact, FactStore
 from memchat.memory.sql.oplog import Op
+from memchat.memory.sql.past import past
 from memchat.memory.sql.sandbox import Read, Row, Statement, run_retrieval, run_storage
 from memchat.memory.sql.search import search
 from memchat.memory.sql.table import ASSISTANT, OTHER, Cell, Change, Decision, Table
@@ -192,10 +193,18 @@ class Sql:
 
     # -- for the eye and the hand -------------------------------------------------------------------------------------
 
-    def items(self, query: str | None = None) -> Iterator[Item]:
-        table = self.facts.table()
+    def items(self, query: str | None = None, at: int | None = None) -> Iterator[Item]:
+        """What is known; with `at`, what was known after that change of the log, and first the change (see `past`)."""
+        if at is None:
+            table, facts = self.facts.table(), self.facts.facts()
+        else:
+            then = past(self.facts, at)
+            table, facts, op = then.table, then.facts, then.op
+            turns = (op.turn,) if op.turn is not None else ()
+            meta = {"at": then.at, "of": then.of, "time": op.at, "actor": op.actor, "kind": op.kind, "sql": op.executed}
+            yield Item("change", then.told, turns, str(op.id), meta=meta)
         names = {p.id: p.relation if p.relation != OTHER else p.name for p in table.people}
-        for fact in self.facts.facts():
+        for fact in facts:
             text = prompts.note(names[fact.person], fact.field, fact.value)
             if query is None or query.casefold() in text.casefold():
                 turns = (fact.turn,) if fact.turn is not None else ()

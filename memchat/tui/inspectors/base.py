@@ -43,6 +43,10 @@ class MemoryView(VerticalScroll):
         """Draw this state."""
         raise NotImplementedError
 
+    def back(self) -> bool:
+        """Esc inside: leave what can be left, such as a search; False when there is nothing."""
+        return False
+
 
 class Rows(OptionList):
     """A list with a cursor whose rows carry turn ids; it is refilled only when something changed."""

@@ -1,84 +1,105 @@
-"""The SQL memory: the table as it is now, what the agents wrote in this turn, and keys to correct it.
+"""The SQL memory: the table as it is now or was once, what the agents wrote, and keys to correct it.
 
-Long view: a fact a row; wide view: a field a row, a person a column. What this turn changed or read is marked.
+Long view: a fact a row; wide view: a field a row, a person a column. What this turn changed or read is marked; in the
+past, what the change that one stands at wrote.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from rich.cells import cell_len
 from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.coordinate import Coordinate
-from textual.widgets import DataTable, Input, Static
+from textual.widgets import Input, Static
 
+from memchat.protocol import Event, Failed, Items
 from memchat.tui import text as form
 from memchat.tui.inspectors.base import MUTED, MemoryView, Snapshot
+from memchat.tui.inspectors.factrows import Row, rows_of, sql_line, sqls
+from memchat.tui.inspectors.grid import Grid
+from memchat.tui.inspectors.slider import Slider
 
 _SORTS = ("who", "fact", "value", "since")
-_LEGEND = "e correct  l lock  x forget  h history  u undo  U redo  s sort  w wide  / search"
+_LEGEND = (
+    "e correct  l lock  x forget  u undo  U redo",
+    "⏎ origin  h history  m message  / search",
+    "s sort  w wide  [ ] in time  { } by ten",
+)
 _VALUE = 40
 
 
-@dataclass(frozen=True)
-class Row:
-    """One live fact."""
-
-    id: str
-    who: str
-    field: str
-    value: str
-    since: str
-    source: str
-    locked: bool
-    turn: int | None
-
-    @property
-    def cell(self) -> str:
-        """Its name as the memory's commands take it."""
-        return f"{self.who}.{self.field}"
-
-
-class Facts(DataTable[Text]):
+class Facts(Grid):
     """The table itself; its keys become commands of the memory."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("e,enter", "fact('set')", "Correct", priority=True),
+        Binding("e", "set", "Correct"),
         Binding("l", "fact('lock')", "Lock"),
         Binding("x,delete", "fact('forget')", "Forget"),
         Binding("h", "fact('history')", "History"),
+        Binding("enter,p", "fact('origin')", "Origin"),
+        Binding("m", "message", "Its message"),
         Binding("u", "memory('undo')", "Undo"),
         Binding("U", "memory('redo')", "Redo"),
         Binding("s", "sort", "Sort"),
         Binding("w", "wide", "Wide"),
         Binding("slash", "search", "Search"),
+        Binding("left_square_bracket", "step(-1)", "Back in time"),
+        Binding("right_square_bracket", "step(1)", "Forth"),
+        Binding("left_curly_bracket", "step(-10)", "Ten back"),
+        Binding("right_curly_bracket", "step(10)", "Ten forth"),
     ]
     view: FactsView
 
-    def action_fact(self, command: str) -> None:
-        """Do something with the fact under the cursor."""
-        row = self.view.under_cursor()
+    def cell(self, row: int, column: int) -> Text:
+        return self.view.cell(row, column)
+
+    def action_set(self) -> None:
+        """Put the command that corrects this fact into the input."""
         screen: Any = self.screen
-        if row is None:
-            return
-        if command == "set":
+        if (row := self.view.under_cursor()) is not None and self._now():
             screen.prompt.put(f"/set {row.cell} {row.value}")
             screen.prompt.focus()
+
+    def action_fact(self, command: str) -> None:
+        """Do something with the fact under the cursor."""
+        screen: Any = self.screen
+        row = self.view.under_cursor()
+        if row is None or not (command in ("history", "origin") or self._now()):
             return
         name = "unlock" if command == "lock" and row.locked else command
-        screen.action_act("facts", f"{name} {row.cell}")
+        screen.action_act("facts", f"{name} {row.cell}" + (f" {row.op}" if name == "origin" else ""))
 
     def action_memory(self, command: str) -> None:
         """A command that needs no fact."""
         screen: Any = self.screen
-        screen.action_act("facts", command)
+        if self._now():
+            screen.action_act("facts", command)
+
+    def _now(self) -> bool:
+        """Whether the table is the present one, which can be changed."""
+        screen: Any = self.screen
+        if past := self.view.slider.at is not None:
+            screen.say("the past cannot be edited; Esc goes back to now", "error")
+        return not past
+
+    def action_message(self) -> None:
+        """Go to the message that the fact comes from."""
+        screen: Any = self.screen
+        if (row := self.view.under_cursor()) is None:
+            return
+        if row.turn is None:
+            screen.say("this fact comes from no message")
+            return
+        screen.close_drawer()
+        screen.run_worker(screen.go_to(screen.link.session, row.turn))
 
     def action_sort(self) -> None:
         """Sort by the next column."""
         self.view.sort = _SORTS[(_SORTS.index(self.view.sort) + 1) % len(_SORTS)]
-        self.view.fill()
+        self.view.order()
 
     def action_wide(self) -> None:
         """A person a column, or a fact a row."""
@@ -89,6 +110,10 @@ class Facts(DataTable[Text]):
         """Type what the table is to show."""
         self.view.query_one("#search", Input).focus()
 
+    def action_step(self, by: int) -> None:
+        """Show the facts as they were so many changes before, or after, those that are shown."""
+        self.view.step(by)
+
 
 class FactsView(MemoryView):
     """What is known, since when and from whom, and the SQL behind it."""
@@ -96,30 +121,143 @@ class FactsView(MemoryView):
     DEFAULT_CSS = """
     FactsView #sqls { height: auto; max-height: 12; }
     FactsView #search { height: 1; border: none; padding: 0; background: $background; }
+    FactsView #legend { height: auto; }
     FactsView Facts { height: 1fr; min-height: 4; background: $background; scrollbar-size-vertical: 1; }
     """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.sort, self.wide = "who", False
+        self.slider = Slider(self._ask)
         self.rows: list[Row] = []
         self.shown: list[Row] = []
-        self.marks: dict[str, str] = {}
-        self._drawn: tuple[Any, ...] = ()
+        self._snapshot = Snapshot("sql")
+        self._session: str | None = None
+        """The one whose past is shown."""
+        self._items: Items | None = None
+        """What the rows were made of."""
+        self._ordered: list[Row] = []
+        self._widths: list[int] = []
+        self._people: list[str] = []
+        self._fields: list[str] = []
+        self._cells: dict[str, Row] = {}
+        self._changed: set[Any] = set()
+        self._read: set[Any] = set()
 
     def compose(self) -> Any:
         yield Static("", id="sqls", markup=False)
-        yield Input(placeholder="search", id="search", compact=True)
-        table = Facts(id="table", cursor_type="cell", zebra_stripes=True)
+        table = Facts(id="table")
         table.view = self
         yield table
-        yield Static(Content.styled(_LEGEND, MUTED), id="legend", markup=False)
+        yield Input(placeholder="search", id="search", compact=True)
+        yield Static(Content("\n").join(Content.styled(line, MUTED) for line in _LEGEND), id="legend", markup=False)
+
+    # -- what is shown ------------------------------------------------------------------------------------------------
 
     def show(self, snapshot: Snapshot) -> None:
-        self.rows = [row for item in (snapshot.items.items if snapshot.items else []) if (row := _row(item))]
-        self.marks = _marks(snapshot, self.rows)
-        self.query_one("#sqls", Static).update(_told(snapshot, len(self.rows)))
+        fresh, self._snapshot = snapshot.items is not self._snapshot.items, snapshot
+        recalled = snapshot.recalled.items if snapshot.recalled else []
+        stored = snapshot.wrote.detail if snapshot.wrote else []
+        self._read = {item.get("id") for item in recalled if item.get("kind") == "row"}
+        self._changed = {turn for item in stored if item.get("kind") == "sql" for turn in item.get("turns") or []}
+        screen: Any = self.screen
+        if self.slider.at is not None and screen.link.session != self._session:
+            self.slider.leave()
+        elif fresh:  # there may be more changes by now
+            self.slider.ask()
+        self._draw()
+
+    def _draw(self) -> None:
+        """The head, and the table."""
+        items = self.slider.items or self._snapshot.items
+        if items is not self._items:
+            self._items, self.rows = items, rows_of(items)
+            self.order()
+        self._head()
+        self.query_one(Facts).refresh()
+
+    def _head(self) -> None:
+        """How many facts of which time, and the SQL that made or read them."""
+        slider, found = self.slider, "" if len(self.shown) == len(self.rows) else f"{len(self.shown)} of "
+        facts, change = (f"{found}{form.plural(len(self.rows), 'fact')}   ", "$foreground"), slider.change
+        if slider.at is None:
+            lines = [Content.assemble(facts, ("live table", MUTED)), *sqls(self._snapshot)]
+        elif change is None or not slider.arrived:
+            place = f"change {slider.at} of {change.of} …" if change else "going back …"
+            lines = [Content.assemble(facts, (place, "$text-warning"))]
+        else:
+            time = change.time[:19].replace("T", " ")
+            place = f"as of {time} UTC   {change.at} of {form.plural(change.of, 'change')}"
+            lines = [Content.assemble(facts, (place, "$text-warning"))]
+            lines.append(Content.assemble((f"{change.by}  ", MUTED), (form.line(change.told, 200), "$foreground")))
+            if change.meta.get("sql"):
+                lines.append(sql_line("store", str(change.meta["sql"]), ""))
+        self.query_one("#sqls", Static).update(Content("\n").join(lines))
+
+    def order(self) -> None:
+        """Sort the rows that there are, and show them."""
+        key = {
+            "who": lambda r: (r.who, r.field),
+            "fact": lambda r: (r.field, r.who),
+            "value": lambda r: r.value.casefold(),
+            "since": lambda r: r.since,
+        }
+        self._ordered = sorted(self.rows, key=key[self.sort], reverse=self.sort == "since")
+        columns = ([row.who for row in self.rows], [row.field for row in self.rows], [row.value for row in self.rows])
+        self._widths = [min(_VALUE, max(map(_width, column), default=0)) for column in columns]
         self.fill()
+
+    def fill(self) -> None:
+        """Show the rows that the search finds; the cursor stays on its fact."""
+        table, kept = self.query_one(Facts), self.under_cursor()
+        wanted = self.query_one("#search", Input).value.casefold()
+        self.shown = [row for row in self._ordered if wanted in row.folded] if wanted else self._ordered
+        place = table.place
+        if self.wide:
+            self._people = list(dict.fromkeys(["user", "assistant", *(row.who for row in self.shown)]))
+            self._fields = list(dict.fromkeys(row.field for row in self.shown))
+            self._cells = {row.cell: row for row in self.shown}
+            if kept and kept.cell in self._cells:
+                place = Coordinate(self._fields.index(kept.field), self._people.index(kept.who) + 1)
+        elif kept:
+            places = (number for number, row in enumerate(self.shown) if row.cell == kept.cell)
+            place = Coordinate(next(places, place.row), 0)
+        who, field, value = self._widths
+        narrow = [("who", max(3, who)), ("fact", max(4, field)), ("value", max(5, value)), ("since", 10), ("", 12)]
+        wide = [("fact", max(4, field)), *((name, max(len(name), value)) for name in self._people)]
+        table.whole_rows = not self.wide
+        table.fill(wide if self.wide else narrow, len(self._fields if self.wide else self.shown), place)
+        self._head()
+
+    def cell(self, row: int, column: int) -> Text:
+        """What stands in the table."""
+        if self.wide:
+            fact = self._cells.get(f"{self._people[column - 1]}.{self._fields[row]}") if column else None
+            return self._value(fact) if fact else Text("" if column else form.line(self._fields[row], _VALUE), "dim")
+        fact = self.shown[row]
+        if column == 2:
+            return self._value(fact)
+        flags = " ".join([*(["locked"] if fact.locked else []), *(["yours"] if fact.source == "user_edit" else [])])
+        text = (fact.who, fact.field, "", fact.since[:10], flags)[column]
+        return Text(form.line(text, _VALUE), {1: self._style(fact), 4: ""}.get(column, "dim"))
+
+    def _value(self, fact: Row) -> Text:
+        return Text(form.line(fact.value, _VALUE), self._style(fact))
+
+    def _style(self, fact: Row) -> str:
+        """Green: written in this turn, or by the change that is looked at; cyan: read in this turn."""
+        if change := self.slider.change:
+            return "bold green" if fact.op == change.id else ""
+        return "bold green" if fact.turn in self._changed else "cyan" if fact.id in self._read else ""
+
+    def under_cursor(self) -> Row | None:
+        """The fact that the cursor is on."""
+        place = self.query_one(Facts).place
+        if not self.query_one(Facts).whole_rows:
+            if not 0 < place.column <= len(self._people) or place.row >= len(self._fields):
+                return None
+            return self._cells.get(f"{self._people[place.column - 1]}.{self._fields[place.row]}")
+        return self.shown[place.row] if place.row < len(self.shown) else None
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
@@ -129,95 +267,40 @@ class FactsView(MemoryView):
         event.stop()
         self.query_one(Facts).focus()
 
-    def fill(self) -> None:
-        """Draw the table where it differs from what is drawn."""
-        wanted = self.query_one("#search", Input).value.casefold()
-        found = [row for row in self.rows if wanted in f"{row.cell} {row.value}".casefold()]
-        key = {"who": lambda r: (r.who, r.field), "fact": lambda r: r.field, "value": lambda r: r.value.casefold()}
-        self.shown = sorted(found, key=key.get(self.sort, lambda r: r.since), reverse=self.sort == "since")
-        drawn = (self.wide, tuple(self.shown), tuple(self.marks.items()))
-        if drawn == self._drawn:
-            return
-        self._drawn = drawn
-        table = self.query_one(Facts)
-        place = table.cursor_coordinate
-        table.clear(columns=True)
-        if self.wide:
-            self._fill_wide(table)
-        else:
-            table.add_columns("who", "fact", "value", "since", "")
-            table.add_rows([self._line(row) for row in self.shown])
-        if table.row_count:
-            table.move_cursor(row=min(place.row, table.row_count - 1), column=place.column, animate=False)
+    # -- the past -----------------------------------------------------------------------------------------------------
 
-    def _line(self, row: Row) -> list[Text]:
-        style = self.marks.get(row.cell, "")
-        flags = " ".join([*(["locked"] if row.locked else []), *(["yours"] if row.source == "user_edit" else [])])
-        value = Text(form.line(row.value, _VALUE), style)
-        return [Text(row.who, "dim"), Text(row.field, style), value, Text(row.since[:10], "dim"), Text(flags)]
+    def step(self, by: int) -> None:
+        """Go so many changes back or forth."""
+        screen: Any = self.screen
+        if screen.link.ready and screen.link.session:
+            self.slider.step(by)
+            self._draw()
 
-    def _fill_wide(self, table: Facts) -> None:
-        people = list(dict.fromkeys(["user", "assistant", *(row.who for row in self.shown)]))
-        cells = {(row.field, row.who): row for row in self.shown}
-        table.add_columns("fact", *people)
-        for field in dict.fromkeys(row.field for row in self.shown):
-            found = [cells.get((field, who)) for who in people]
-            line = [Text(form.line(r.value, _VALUE), self.marks.get(r.cell, "")) if r else Text("") for r in found]
-            table.add_row(Text(field, "dim"), *line)
+    def back(self) -> bool:
+        """Esc: out of the search, or back to now; False when it is neither."""
+        search = self.query_one("#search", Input)
+        if search.has_focus:
+            search.value = ""
+            self.query_one(Facts).focus()
+            return True
+        past = self.slider.at is not None
+        self.slider.leave()
+        self._draw()
+        return past
 
-    def under_cursor(self) -> Row | None:
-        """The fact that the cursor is on."""
-        place: Coordinate = self.query_one(Facts).cursor_coordinate
-        if not self.wide:
-            return self.shown[place.row] if place.row < len(self.shown) else None
-        people = list(dict.fromkeys(["user", "assistant", *(row.who for row in self.shown)]))
-        fields = list(dict.fromkeys(row.field for row in self.shown))
-        if not 0 < place.column <= len(people) or place.row >= len(fields):
-            return None
-        cell = f"{people[place.column - 1]}.{fields[place.row]}"
-        return next((row for row in self.shown if row.cell == cell), None)
+    def _ask(self, at: int) -> None:
+        screen: Any = self.screen
+        self._session = screen.link.session
+        screen.link.client.request("items", lambda event: self.call_later(self._heard, event), at=at)
+
+    def _heard(self, event: Event) -> None:
+        if isinstance(event, Items | Failed):
+            self.slider.hear(event if isinstance(event, Items) else None)
+            self._draw()
+        if isinstance(event, Failed):
+            screen: Any = self.screen
+            screen.say(f"{event.message}. {event.remedy}", "error")
 
 
-def _row(item: dict[str, Any]) -> Row | None:
-    meta, turns = item.get("meta") or {}, item.get("turns") or []
-    if item.get("kind") != "fact" or "field" not in meta:
-        return None
-    who, field, value, since, source = (
-        str(meta.get(name, "")) for name in ("who", "field", "value", "since", "source")
-    )
-    locked, turn = bool(meta.get("locked")), turns[0] if turns else None
-    return Row(str(item.get("id", "")), who, field, value, since, source, locked, turn)
-
-
-def _marks(snapshot: Snapshot, rows: list[Row]) -> dict[str, str]:
-    """Styles of the cells that this turn changed, or else read."""
-    recalled = snapshot.recalled.items if snapshot.recalled else []
-    stored = snapshot.wrote.detail if snapshot.wrote else []
-    read = {item.get("id") for item in recalled if item.get("kind") == "row"}
-    turns = {turn for item in stored if item.get("kind") == "sql" for turn in item.get("turns") or []}
-    marks = {row.cell: "cyan" for row in rows if row.id in read}
-    return marks | {row.cell: "bold green" for row in rows if row.turn in turns}
-
-
-def _told(snapshot: Snapshot, facts: int) -> Content:
-    """What the agents wrote for the last message, what ran of it and what did not."""
-    lines = [Content.assemble((f"{facts} facts", "$foreground"), ("   live table", MUTED))]
-    for item in snapshot.recalled.items if snapshot.recalled else []:
-        meta = item.get("meta") or {}
-        if item.get("kind") == "sql":
-            lines.append(_sql("read", str(item.get("text")), f"{meta.get('rung')}, {meta.get('ms')} ms"))
-        elif item.get("kind") == "statement" and not item.get("used"):
-            lines.append(Content.assemble(("       ", MUTED), (f"{meta.get('reason')}", "$text-warning")))
-    for item in snapshot.wrote.detail if snapshot.wrote else []:
-        meta = item.get("meta") or {}
-        if item.get("kind") != "sql":
-            continue
-        lines.append(_sql("store", str(item.get("text")), str(meta.get("status"))))
-        for reason in [*(meta.get("refused") or []), *([meta["error"]] if meta.get("error") else [])]:
-            lines.append(Content.assemble(("       ", MUTED), (form.line(str(reason), 200), "$text-warning")))
-    return Content("\n").join(lines)
-
-
-def _sql(kind: str, text: str, note: str) -> Content:
-    shown = form.line(text.replace("\n", " ⏎ "), 200) or "(nothing)"
-    return Content.assemble((f"{kind:<6} ", MUTED), (shown, "$foreground"), (f"  {note}", MUTED))
+def _width(text: str) -> int:
+    return len(text) if text.isascii() else cell_len(text)

@@ -235,7 +235,7 @@ class ChatScreen(Writing, Modelling, PanelHost, Screen[None]):
             return
         if self.editing is not None:
             self.end_edit()
-        elif self.close_drawer():
+        elif self._leave_view() or self.close_drawer():
             pass
         elif self.focused is not self.prompt:
             self.prompt.focus()
@@ -243,6 +243,13 @@ class ChatScreen(Writing, Modelling, PanelHost, Screen[None]):
             self.prompt.give_back(self.conversation.unqueue() or "")
         else:
             self.notice.clear()
+
+    def _leave_view(self) -> bool:
+        """Leave what the view where the focus is can leave, such as a search."""
+        from memchat.tui.inspectors.base import MemoryView
+
+        inside = self.place() == "inspector"
+        return inside and any(view.back() for view in self.query(MemoryView) if view.display)
 
     def action_interrupt(self) -> None:
         """Ctrl+C: copy what is selected, else stop, else ask to press it again."""
