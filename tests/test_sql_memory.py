@@ -315,3 +315,13 @@ def test_a_value_goes_when_it_is_denied_or_to_be_forgotten(line: str, gone: bool
     sql = memory(engine=Scripted(told, "NOOP", "UPDATE users SET dog = NULL WHERE relation = 'user';"))
     tell(sql, "My dog is called Rex.", "Okay.", line)
     assert known(sql) == ({} if gone else {"user.dog": "Rex"})
+
+
+def test_opening_tells_what_is_known_and_how_it_was_left(tmp_path: Path) -> None:
+    sql = memory(tmp_path, adapters=False)
+    assert sql.notice == ""
+    tell(sql, "My dog is called Rex.")
+    sql.close()
+    again = memory(tmp_path, adapters=False)
+    assert again.notice.startswith("1 fact loaded, last used 20") and "cut off" not in again.notice
+    assert (again.facts.last_session() or ("", ""))[1] == "bye"

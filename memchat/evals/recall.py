@@ -147,11 +147,11 @@ _engine: Any = None
 
 
 def _begin(settings: Settings) -> None:
-    from memchat.worker import load_engine
+    from memchat.engine.engine import Engine
 
     global _engine
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one decides when to stop
-    _engine = load_engine(settings, lambda what, done, total: None)
+    _engine = Engine.load(settings.model, settings.engine)
 
 
 def _work(memory: str, settings: Settings, conversation: Conversation, skip: Collection[int]) -> list[Row]:

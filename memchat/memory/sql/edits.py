@@ -99,6 +99,15 @@ def project(state: State) -> Table:
     return Table(tuple(people), tuple(names.values()), cells, since, frozenset(locked))
 
 
+def standing(state: State) -> State:
+    """The state without cells whose row or column is gone from the log with the message that made it."""
+    return {
+        key: row
+        for key, row in state.items()
+        if key[0] != "cell" or (("person", key[1]) in state and ("field", key[2]) in state)
+    }
+
+
 def _fields(state: State) -> list[tuple[Key, Row]]:
     return [(key, row) for key, row in state.items() if key[0] == "field"]
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from memchat.errors import MemchatError, UsageError
-from memchat.memory.sql.edits import Draft, State, as_json, load, project, replay
+from memchat.memory.sql.edits import Draft, State, as_json, load, project, replay, standing
 from memchat.memory.sql.factfile import FactFile
 from memchat.memory.sql.oplog import COLUMNS, Op, append, as_op, begin, create
 from memchat.memory.sql.table import OTHER, Change, Decision, NewPerson, Table
@@ -92,7 +92,7 @@ class FactStore(FactFile):
             with self._lock, self._explained():
                 return load(self._open_db())
         until = moment(as_of)
-        return replay(edit for op in self.ops() if op.at <= until for edit in op.edits)
+        return standing(replay(edit for op in self.ops() if op.at <= until for edit in op.edits))
 
     def ops(self, limit: int | None = None) -> list[Op]:
         """The log, oldest first; with `limit` only the newest ones."""

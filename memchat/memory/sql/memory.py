@@ -57,18 +57,25 @@ class Sql:
         self.storage = Agent("storage", engine, settings.sql)
         self.retrieval = Agent("retrieval", engine, settings.sql)
         self._turns: list[Turn] = []
-        self._elsewhere = self._stored_turns()
+        self._elsewhere = self.facts.heard()
 
     @property
     def notice(self) -> str:
-        """One line for the user, or nothing: the file is read only, or an agent has no adapter for this model."""
+        """One line for the user, or nothing: the file is read only, an agent has no adapter, or how much is known."""
         missing = [agent.kind for agent in (self.storage, self.retrieval) if agent.adapter is None]
         if self.facts.notice or not missing or not self.settings.adapters:
-            return self.facts.notice
+            return self.facts.notice or self._loaded()
         return (
             f"no adapter of the {' and '.join(missing)} agent for this model: it writes SQL as well as it can;"
             f" make one with 'memchat train sql --agent {missing[0]}'"
         )
+
+    def _loaded(self) -> str:
+        count, last = len(self.facts.table().cells), self.facts.last_session()
+        if not count or last is None:
+            return ""
+        when, how = last
+        return f"{count} {'fact' if count == 1 else 'facts'} loaded, last used {when[:16].replace('T', ' ')}{'' if how else ', and cut off then'}"
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
@@ -181,10 +188,6 @@ class Sql:
 
     # -- branches -----------------------------------------------------------------------------------------------------
 
-    def _stored_turns(self) -> set[int]:
-        """Turns that the agents have been through, on whatever branch of the conversation."""
-        return {turn for (turn,) in self.facts.read("SELECT DISTINCT turn_id FROM op WHERE once IS NOT NULL")}
-
     def _leave_other_branches(self) -> None:
         """What was learnt from turns that are not on the visible branch does not hold there."""
         if self._elsewhere and not self.facts.read_only:
@@ -234,12 +237,13 @@ class Sql:
         shutil.copyfile(folder / FILE, path)
         self.facts = self._open.enter_context(FactStore(path))
         self._turns = [Turn(**row) for row in json.loads((folder / TURNS).read_text("utf-8"))]
-        self._elsewhere = self._stored_turns() - {turn.id for turn in self._turns}
+        self._elsewhere = self.facts.heard() - {turn.id for turn in self._turns}
 
     def _dump(self) -> bytes:
         return json.dumps([asdict(turn) for turn in self._turns], ensure_ascii=False).encode()
 
     def close(self) -> None:
+        self.facts.close("bye")
         self._open.close()
 
 

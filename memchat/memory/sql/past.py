@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from memchat.errors import MemchatError
-from memchat.memory.sql.edits import Edit, Key, Row, State, project, replay
+from memchat.memory.sql.edits import Edit, Key, Row, State, project, replay, standing
 from memchat.memory.sql.facts import Fact, FactStore
 from memchat.memory.sql.history import CHANGED, history
 from memchat.memory.sql.oplog import COLUMNS, Op, as_op
@@ -53,9 +53,7 @@ def past(store: FactStore, at: int) -> Past:
             elif edit.key[0] in ("person", "field") and op is not ops[-1]:  # the last one may rename them
                 names[edit.key] = _name(edit.new)
         replay(op.edits, state)
-    for key in [key for key in state if key[0] == "cell"]:  # what a forgotten message had made is gone from the log
-        if ("person", key[1]) not in state or ("field", key[2]) not in state:
-            del state[key]
+    state = standing(state)
     told = [words for edit in ops[-1].edits if (words := _words(edit, names, state))]
     more = [f"and {len(told) - LISTED} more"] if len(told) > LISTED else []
     live = sorted((key for key in state if key[0] == "cell"), key=lambda key: (wrote[key].id, key))
