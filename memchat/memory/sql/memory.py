@@ -75,7 +75,8 @@ class Sql:
         if not count or last is None:
             return ""
         when, how = last
-        return f"{count} {'fact' if count == 1 else 'facts'} loaded, last used {when[:16].replace('T', ' ')}{'' if how else ', and cut off then'}"
+        day, cut = when[:16].replace("T", " "), "" if how else ", and cut off then"
+        return f"{count} {'fact' if count == 1 else 'facts'} loaded, last used {day}{cut}"
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
