@@ -102,7 +102,7 @@ def test_every_import_is_declared() -> None:
     declared = {normal(Requirement(line).name) for line in PROJECT["dependencies"]}
     optional = {
         normal(Requirement(line).name)
-        for extra in ("track", "data", "grammar")
+        for extra in ("track", "data", "grammar", "trl")
         for line in PROJECT["optional-dependencies"][extra]
     }
     providers = packages_distributions()

@@ -86,6 +86,7 @@ def sql(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of adapter and data.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps.")] = None,
+    trl: Annotated[bool, typer.Option("--trl", help="Stage rl with TRL's GRPOTrainer; needs memchat[trl].")] = False,
 ) -> None:
     """Train an agent of the SQL memory: an adapter that writes SQL.
 
@@ -107,7 +108,11 @@ def sql(
     changes = [f"--set {pair}" for pair in settings or []]
     changes += [f"--{name} {value}" for name, value in {"seed": seed, "steps": steps}.items() if value is not None]
     words = ["memchat train sql", f"--agent {agent} --stage {stage} --model {model} --preset {preset}", *changes]
-    figures = recipe.run(chosen, model, folder, command=" ".join(words), resume=resume, adapter=adapter)
+    words += ["--trl"] if trl else []
+    run = recipe.run
+    if trl:
+        from trainers.sql_trl import train_with_trl as run
+    figures = run(chosen, model, folder, command=" ".join(words), resume=resume, adapter=adapter)
     typer.echo(f"saved to {folder}")
     for name, value in figures.items():
         typer.echo(f"{name}: {value:.3f}")
