@@ -102,6 +102,22 @@ PRESETS: dict[str, dict[str, Any]] = {
         "doubt_from": 0.0,
         "doubt": 0.35,
     },
+    # A gentle last pass over a model that has been through `more`: about 3 M tokens, twenty minutes.
+    "polish": {
+        "steps": 800,
+        "eval_every": 200,
+        "save_every": 50,
+        "warmup": 0.03,
+        "decay": 0.97,
+        "muon_lr": 0.003,
+        "adamw_lr": 4e-4,
+        "short_share": 0.0,
+        "ramp": 0.0,
+        "tasks_from": 0.0,
+        "tasks": 0.15,
+        "doubt_from": 0.0,
+        "doubt": 0.3,
+    },
     # Chats alone: about 5 M tokens, half an hour.
     "quick": {"steps": 1200, "eval_every": 200, "save_every": 100, "tasks": 0.0},
 }

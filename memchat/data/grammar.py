@@ -73,8 +73,9 @@ def phrases(patterns: Sequence[str], split: str) -> tuple[str, ...]:
     """The sentences of all `patterns` that `split` may use, in hash order; remembered.
 
     The sentences are sorted by their hash: the first ``max(1, n // 8)`` are the test split's, the next as many
-    the validation split's, the rest is for training. So every split has at least one, and the parts of one list
-    are disjoint.
+    the validation split's, the rest is for training. A pattern of which nothing would be left for training is all
+    training's, as long as the held-out split keeps another: what is held out is another way of putting something, not
+    a word that nobody could know. So every split has at least one, and the parts of one list are disjoint.
 
     Raises:
         ValueError: fewer than three sentences, or an unknown split.
@@ -85,9 +86,17 @@ def phrases(patterns: Sequence[str], split: str) -> tuple[str, ...]:
 @lru_cache(4096)
 def _parts(patterns: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
     """The (train, valid, test) parts of the sentences of `patterns`."""
-    unique = dict.fromkeys(text for pattern in patterns for text in expand(pattern))
-    texts = sorted(unique, key=lambda text: (_hash(text), text))
+    home = {text: pattern for pattern in reversed(patterns) for text in expand(pattern)}
+    texts = sorted(home, key=lambda text: (_hash(text), text))
     if len(texts) < 3:
         raise ValueError(f"three sentences are needed for three splits, these patterns have {len(texts)}: {patterns}")
     held = max(1, len(texts) // 8)
-    return tuple(texts[2 * held :]), tuple(texts[held : 2 * held]), tuple(texts[:held])
+    train = texts[2 * held :]
+    known = {home[text] for text in train}
+
+    def kept(part: list[str]) -> list[str]:
+        return [text for text in part if home[text] in known] or part
+
+    valid, test = kept(texts[held : 2 * held]), kept(texts[:held])
+    train += [text for text in texts[: 2 * held] if text not in valid and text not in test]
+    return tuple(train), tuple(valid), tuple(test)
