@@ -8,7 +8,7 @@ from itertools import accumulate
 from memchat.memory.sql.facts import Fact, FactStore
 from memchat.memory.words import match
 
-RANKED = 2000
+RANKED = 1000
 """Facts that BM25 ranks at most: it takes one to two microseconds for each."""
 
 
