@@ -88,7 +88,7 @@ def advantages(rewards: Tensor, trainer: str) -> Tensor:
         rest = rewards.size(1) - 1
         return (rewards - (rewards.sum(1, keepdim=True) - rewards) / max(1, rest)) * float(rest > 0)
     if trainer == "group":
-        spread = rewards.std(1, keepdim=True, unbiased=False)
+        spread = rewards.std(1, keepdim=True)
         return torch.where(spread < 1e-6, 0.0, (rewards - rewards.mean(1, keepdim=True)) / (spread + 1e-4))
     if trainer == "expert":
         best = rewards.max(1, keepdim=True).values
