@@ -23,6 +23,7 @@ TABLE: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("none", {}, {}),
     ("window", {}, {"remember.window_turns": 1}),
     ("full", {}, {}),
+    ("search", {}, {"remember.window_turns": 1, "remember.found_turns": 2}),
     ("sql", {}, {"sql.decoding": "grammar", "sql.people": True, "sql.recent_turns": 0}),
 ]
 DERIVED = {"sql"}

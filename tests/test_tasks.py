@@ -54,8 +54,19 @@ def test_phrases_are_disjoint_and_complete(count: int) -> None:
     patterns = [f"[sentence|line] {i}" for i in range(count // 2)] + ["odd"] * (count % 2)
     parts = {split: phrases(patterns, split) for split in SPLITS}
     assert sorted(text for part in parts.values() for text in part) == sorted(t for p in patterns for t in expand(p))
-    assert len(parts["test"]) == len(parts["valid"]) == max(1, count // 8)
+    assert all(1 <= len(parts[split]) <= max(1, count // 8) for split in ("test", "valid"))
     assert phrases(tuple(reversed(patterns)), "test") == parts["test"]
+
+
+def test_what_is_held_out_has_siblings_in_training() -> None:
+    patterns = [f"[a|b|c|d] {i}" for i in range(20)] + [f"alone {i}" for i in range(40)]
+    parts = {split: phrases(patterns, split) for split in SPLITS}
+    for split in ("test", "valid"):
+        assert len(parts[split]) > 3
+        assert not any(text.startswith("alone") for text in parts[split])
+        assert all(any(f"{mark} {text[2:]}" in parts["train"] for mark in "abcd") for text in parts[split])
+    alone = [f"alone {i}" for i in range(8)]
+    assert all(len(phrases(alone, split)) == 1 for split in ("test", "valid")), "where there is nothing else"
 
 
 def test_lists_too_small_for_three_splits_are_refused() -> None:
