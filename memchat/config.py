@@ -10,6 +10,7 @@ import dataclasses
 import os
 import tomllib
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import UnionType
@@ -141,6 +142,18 @@ def load_settings(overrides: Mapping[str, Any] | None = None, *, path: Path | No
     return settings
 
 
+def changed(settings: Settings, overrides: Mapping[str, Any]) -> Settings:
+    """A copy of the settings with some of them (dotted keys) changed.
+
+    Raises:
+        UsageError: an unknown key, or a value of the wrong type or out of range.
+    """
+    copy = deepcopy(settings)
+    for key, value in overrides.items():
+        _assign(copy, key, value, origin="this change")
+    return copy
+
+
 def save_setting(key: str, value: Any, *, path: Path | None = None) -> None:
     """Write one setting into the user's file; everything else in it, comments too, stays as it is.
 
@@ -168,7 +181,12 @@ def save_setting(key: str, value: Any, *, path: Path | None = None) -> None:
 
 def keys() -> list[str]:
     """Every dotted key that can be set."""
-    return list(_flatten(dataclasses.asdict(Settings())))
+    return list(flat(Settings()))
+
+
+def flat(settings: Settings) -> dict[str, Any]:
+    """All settings by dotted key."""
+    return _flatten(dataclasses.asdict(settings))
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -183,13 +201,13 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for name, value in tree.items():
         if isinstance(value, Mapping):
-            flat |= _flatten(value, f"{prefix}{name}.")
+            found |= _flatten(value, f"{prefix}{name}.")
         else:
-            flat[prefix + name] = value
-    return flat
+            found[prefix + name] = value
+    return found
 
 
 def _assign(settings: Settings, key: str, value: Any, *, origin: str) -> None:

@@ -27,10 +27,15 @@ if TYPE_CHECKING:
 AUTOSAVE_S = 0.25
 """Seconds of a streaming reply that a crash can cost."""
 
+REBUILD_S = 0.3
+"""A memory that takes longer to rebuild tells how far it is."""
+
 Cancel = Callable[[], bool]
+Report = Callable[[str, float, float], object]
+"""Takes a task, how much is done, and of how much."""
 
 
-def _never() -> bool:
+def _never(*_told: object) -> bool:
     return False
 
 
@@ -42,8 +47,10 @@ class Session:
         notice: something the user should know about opening it; empty if there is nothing.
     """
 
-    def __init__(self, store: Store, engine: Engine, settings: Settings, row: SessionRow) -> None:
-        self.store, self.engine, self.settings = store, engine, settings
+    def __init__(
+        self, store: Store, engine: Engine, settings: Settings, row: SessionRow, report: Report = _never
+    ) -> None:
+        self.store, self.engine, self.settings, self.report = store, engine, settings, report
         self.row = row
         self.notice = ""
         self._written: list[int] = []
@@ -68,11 +75,13 @@ class Session:
         *,
         memory: str | None = None,
         create: bool = True,
+        report: Report = _never,
     ) -> Session:
         """Open the session that ``key`` (id or name) names; a new one for None, or for a new name if ``create``.
 
         Args:
             memory: the memory mode; None keeps that of the session, and takes that of the settings for a new one.
+            report: hears how far a memory is that takes long to rebuild from the log.
 
         Raises:
             MemchatError: no such session.
@@ -87,7 +96,7 @@ class Session:
             row = store.create_session(key, model=settings.model, memory=mode, system=settings.system)
         elif (row.model, row.memory) != (settings.model, mode):
             row = store.update_session(row.id, model=settings.model, memory=mode)
-        session = cls(store, engine, settings, row)
+        session = cls(store, engine, settings, row, report)
         if not session.notice and any(store.turn(t).session == row.id for t in interrupted):
             session.notice = "the last reply was interrupted; what it had said is kept"
         return session
@@ -258,7 +267,7 @@ class Session:
         """A new session that ends with this turn; this one is closed."""
         row = self.store.fork(self._turn(turn).id)
         self.close()
-        return Session(self.store, self.engine, self.settings, row)
+        return Session(self.store, self.engine, self.settings, row, self.report)
 
     def set_memory(self, mode: str) -> None:
         """Change the memory mode; its state is built from the turn log."""
@@ -320,7 +329,9 @@ class Session:
     def _write(self, turns: Sequence[int], path: Sequence[TurnRow] | None = None) -> Receipt:
         rows = {t.id: t for t in path} if path is not None else {}
         started, total = time.perf_counter(), Receipt()
-        for turn in turns:
+        for done, turn in enumerate(turns):
+            if path is not None and time.perf_counter() - started > REBUILD_S:
+                self.report("rebuilding memory", done, len(turns))
             row = rows.get(turn) or self.store.turn(turn)
             if row.content:  # nothing was said, or it is forgotten
                 receipt = self.memory.write(_turn_of(row))

@@ -238,7 +238,9 @@ class Worker:
 
         self._close_session()
         assert self._settings is not None
-        self._session = Session.open(self._open_store(), self._engine, self._settings, key, memory=memory)
+        self._session = Session.open(
+            self._open_store(), self._engine, self._settings, key, memory=memory, report=self._progress
+        )
         return self._opened_event()
 
     def _opened_event(self) -> Opened:

@@ -10,11 +10,11 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
 from memchat import paths
 from memchat.cli.memory import app
@@ -26,6 +26,7 @@ from memchat.memory.sql.facts import FactStore
 from memchat.memory.sql.table import ASSISTANT, OTHER, NewPerson
 from memchat.session import Session
 from memchat.store import Store
+from tests.calling import invoke
 from tests.fakes import FakeEngine
 from tests.test_imports import HEAVY, ROOT
 from tests.test_sql_facts import OTHER_PROCESS, damage, tell, values
@@ -36,14 +37,7 @@ ALL = (
 """Every command, as it would work in a session with a dog."""
 
 
-def call(*words: str, **how: Any) -> Result:
-    """Run a command; a MemchatError counts as what the main program makes of it."""
-    result = CliRunner().invoke(app, words, **how)
-    if isinstance(result.exception, MemchatError):
-        result.exit_code = result.exception.exit_code
-    elif result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
+call = partial(invoke, app)
 
 
 def refused(code: int, *words: str, **how: Any) -> str:

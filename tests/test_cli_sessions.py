@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
 from memchat import paths
 from memchat.cli.sessions import app, complete_session
-from memchat.errors import MemchatError
 from memchat.store import Store
+from tests.calling import invoke
 
 
 @pytest.fixture(autouse=True)
@@ -31,14 +30,7 @@ def filled() -> None:
             store.add_turn(session.id, "assistant", f"About {name}: ü.", parent=user.id)
 
 
-def call(*words: str, **how: Any) -> Result:
-    """Run a command; a MemchatError counts as what the main program makes of it."""
-    result = CliRunner().invoke(app, words, **how)
-    if isinstance(result.exception, MemchatError):
-        result.exit_code = result.exception.exit_code
-    elif result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
+call = partial(invoke, app)
 
 
 def names() -> list[str]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from memchat import paths
-from memchat.config import load_settings, save_setting
+from memchat.config import Settings, changed, load_settings, save_setting
 from memchat.errors import MemchatError, UsageError
+from memchat.tui.link import engine_settings
 
 
 def write(text: str) -> None:
@@ -77,3 +78,8 @@ def test_saving_keeps_comments_and_the_rest() -> None:
     assert (settings.memory, settings.ui.theme) == ("window", "nord")
     with pytest.raises(UsageError):
         save_setting("ui.themes", "x")
+
+
+def test_flags_of_every_section_reach_the_engine_process() -> None:
+    settings = changed(Settings(), {"system": "Be kind.", "sql.people": True, "remember.window_turns": 2})
+    assert load_settings(engine_settings(settings)) == settings

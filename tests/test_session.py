@@ -187,6 +187,18 @@ def test_changing_the_mode_rebuilds_from_the_log(store: Store) -> None:
         session.set_memory("ful")
 
 
+def test_a_long_rebuild_tells_how_far_it_is(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[tuple[str, float, float]] = []
+    with Session.open(store, FakeEngine(), Settings(), report=lambda *told: heard.append(told)) as session:
+        list(session.ask("one"))
+        list(session.ask("two"))
+        session.set_memory("window")
+        assert not heard  # nobody waited
+        monkeypatch.setattr("memchat.session.REBUILD_S", 0)
+        session.set_memory("full")
+    assert heard == [("rebuilding memory", done, 4) for done in range(4)]
+
+
 def test_prompt_shows_exactly_what_the_model_got(store: Store) -> None:
     session = opened(store, system="Be kind.")
     list(session.ask("hello"))

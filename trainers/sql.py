@@ -300,19 +300,29 @@ def load_model(model_id: str) -> Any:
     return load(resolve(model_id), EngineSettings(dtype="bfloat16" if torch.cuda.is_available() else "float32"))
 
 
-def attach(model: Any, config: SqlConfig, adapter: Path | None) -> None:
-    """Put a fresh adapter on the model, or the one to go on with; nothing else is trained."""
+def lora(config: SqlConfig) -> Any:
+    """The shape of a fresh adapter; its weights follow from the seed."""
     from peft import LoraConfig
 
+    torch.manual_seed(config.loop.seed)
+    shape = LoraConfig(r=config.rank, lora_alpha=config.alpha, target_modules="all-linear", bias="none")
+    shape.lora_dropout = config.dropout
+    return shape
+
+
+def check_adapter(folder: Path) -> None:
+    """Refuse a folder without an adapter."""
+    if not (folder / "adapter_config.json").is_file():
+        raise UsageError(f"{folder} holds no adapter", "Give the folder that an earlier `memchat train sql` made.")
+
+
+def attach(model: Any, config: SqlConfig, adapter: Path | None) -> None:
+    """Put a fresh adapter on the model, or the one to go on with; nothing else is trained."""
     if adapter is not None:
-        if not (adapter / "adapter_config.json").is_file():
-            raise UsageError(f"{adapter} holds no adapter", "Give the folder that an earlier `memchat train sql` made.")
+        check_adapter(adapter)
         model.load_adapter(str(adapter), adapter_name="agent", is_trainable=True)
     else:
-        torch.manual_seed(config.loop.seed)
-        shape = LoraConfig(r=config.rank, lora_alpha=config.alpha, target_modules="all-linear", bias="none")
-        shape.lora_dropout = config.dropout
-        model.add_adapter(shape, adapter_name="agent")
+        model.add_adapter(lora(config), adapter_name="agent")
     for name, parameter in model.named_parameters():
         parameter.requires_grad = "lora_" in name
         if parameter.requires_grad:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from memchat.memory.sql import policy
 from memchat.memory.sql.sandbox import Statement, run_retrieval, run_storage
-from memchat.memory.sql.table import OTHER, Cell, Table
+from memchat.memory.sql.table import Cell, Table
 
 Cells = Mapping[tuple[str, str], str]
 """(person, field) -> value; a value that was forgotten is empty. People are handles, or names of others."""
@@ -115,4 +115,4 @@ def ran_as_written(statements: tuple[Statement, ...]) -> bool:
 
 
 def _handles(table: Table) -> dict[int, str]:
-    return {p.id: p.name if p.relation == OTHER else p.relation for p in table.people}
+    return {p.id: p.handle for p in table.people}

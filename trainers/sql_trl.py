@@ -3,9 +3,7 @@
     memchat train sql --agent storage --stage rl --trl
 
 The episodes, the rewards, the evaluation and the files of a run are the recipe's own; sampling, advantages, loss and
-steps are TRL's. TRL divides by the sample's standard deviation (n - 1), `policy.advantages` by the group's own (n), so
-its advantages are smaller by the factor sqrt((n - 1) / n); all else that differs by default is set to what
-`trainers.sql` does. TRL has no trainers `expert` and `loo`.
+steps are TRL's. What differs by default is set to what `trainers.sql` does. TRL has no trainers `expert` and `loo`.
 """
 
 from __future__ import annotations
@@ -165,18 +163,14 @@ def stoppable(out: Path) -> Any:
 
 def attach(model: Any, config: recipe.SqlConfig, adapter: Path | None) -> Any:
     """The model with its adapter in the form that TRL knows: peft's own wrapper."""
-    from peft import LoraConfig, PeftModel, get_peft_model
+    from peft import PeftModel, get_peft_model
 
     wrapped: Any
     if adapter is not None:
-        if not (adapter / "adapter_config.json").is_file():
-            raise UsageError(f"{adapter} holds no adapter", "Give the folder that an earlier `memchat train sql` made.")
+        recipe.check_adapter(adapter)
         wrapped = PeftModel.from_pretrained(model, str(adapter), is_trainable=True)
     else:
-        torch.manual_seed(config.loop.seed)
-        shape = LoraConfig(r=config.rank, lora_alpha=config.alpha, target_modules="all-linear", bias="none")
-        shape.lora_dropout = config.dropout
-        wrapped = get_peft_model(model, shape)
+        wrapped = get_peft_model(model, recipe.lora(config))
     wrapped.create_or_update_model_card = lambda folder: None  # the run writes a card of its own
     return wrapped
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from memchat.cli import evaluate_sql
-from memchat.cli.measuring import BRIEF, console, new_folder, progress_bar, run_recall
+from memchat.cli.measuring import USUAL, console, new_folder, progress_bar, run_recall
 from memchat.cli.options import ModelOption, SetOption
 from memchat.errors import UsageError
 
@@ -64,7 +64,7 @@ def recall(
     from memchat.evals.probesets import Wanted
     from memchat.evals.variants import check
 
-    chosen = settings_from(model, None, [*BRIEF, *(settings or [])])
+    chosen = settings_from(model, None, [*USUAL["recall"], *(settings or [])])
     memories = [check(m) for m in dict.fromkeys(memory or [chosen.memory])]
     if resume and out is None:
         raise UsageError("--resume needs the folder of the run", "Name it with --out FOLDER.")

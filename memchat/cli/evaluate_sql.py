@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from memchat.cli.measuring import BRIEF, console, new_folder, progress_bar, run_recall
+from memchat.cli.measuring import USUAL, console, new_folder, progress_bar, run_recall
 from memchat.cli.options import ModelOption, SetOption
 from memchat.errors import MemchatError, UsageError
 
@@ -59,7 +59,7 @@ def predict(
     from memchat.evals.transcripts import SETTINGS
     from memchat.evals.variants import check
 
-    chosen = settings_from(model, None, [*BRIEF, "sql.people=true", *(settings or [])])
+    chosen = settings_from(model, None, [*USUAL["sql predict"], *(settings or [])])
     systems = [check(name) for name in dict.fromkeys(system or SYSTEMS)]
     if resume and out is None:
         raise UsageError("--resume needs the folder of the run", "Name it with --out FOLDER.")
@@ -87,6 +87,7 @@ def judge(
     from memchat.cli.options import settings_from
     from memchat.evals.judge import Judge, judge_run
     from memchat.evals.sql_tables import judged
+    from memchat.evals.transcripts import write_whole
     from memchat.worker import load_engine
 
     probes = _probes(folder)
@@ -98,7 +99,7 @@ def judge(
             found = judge_run(Judge(engine, strict), folder, probes, lambda total, done: report(done, total))
     except KeyboardInterrupt:
         raise MemchatError("stopped; the verdicts so far are kept", "The same command goes on with the rest.") from None
-    (folder / f"judge-{found['judge']}.json").write_text(json.dumps(found, indent=2) + "\n")
+    write_whole(folder / f"judge-{found['judge']}.json", json.dumps(found, indent=2) + "\n")
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return

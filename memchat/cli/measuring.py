@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 BRIEF = ("generation.temperature=0", "generation.max_new_tokens=48")
 """How evaluations ask unless --set says otherwise: greedily, for short answers."""
 
+USUAL = {"recall": BRIEF, "sql predict": (*BRIEF, "sql.people=true")}
+"""What each of them sets by itself."""
+
 
 def run_recall(
     memories: list[str],
@@ -56,17 +59,15 @@ def _command(task: str, memories: list[str], wanted: Wanted, settings: Settings)
     import shlex
     from functools import reduce
 
-    from memchat.config import Settings, keys
-    from memchat.evals.probesets import Wanted
+    from memchat.config import Settings, changed, keys
 
-    plain = Settings()
-    plain.generation.temperature, plain.generation.max_new_tokens = 0, 48
+    plain = changed(Settings(), dict(pair.split("=") for pair in USUAL[task]))
     option = "--memory" if task == "recall" else "--system"
     parts = ["memchat", "eval", *task.split(), *(part for m in memories for part in (option, m))]
     parts += ["--model", settings.model, "--data", wanted.data, "--n", str(wanted.n), "--seed", str(wanted.seed)]
     if wanted.sizes:
         parts += ["--size", f"{wanted.sizes[0]}-{wanted.sizes[1]}"]
-    if wanted.questions != Wanted.questions:
+    if task != "recall":
         parts += ["--questions", str(wanted.questions)]
     if wanted.min_tokens:
         parts += ["--min-tokens", str(wanted.min_tokens)]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from memchat.cli.sessions import _read_text, complete_session
+from memchat.cli.sessions import complete_session, read_text
 from memchat.errors import MemchatError, UsageError, unknown
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def import_(
         raise UsageError("standard input has the facts, so it cannot answer a question", "Add --yes.")
     suffix = Path(file).suffix.removeprefix(".")
     format = format or (suffix if suffix in exchange.FORMATS else "jsonl")
-    text = _read_text(file)
+    text = read_text(file)
     with _facts(session, write=True) as (row, facts):
         plan = exchange.preview(facts, text, format)
         counts = _preview(plan, facts)
@@ -261,9 +261,7 @@ def _check_swept(facts: FactStore) -> None:
 
 def _who(facts: FactStore) -> dict[int, str]:
     """What each person is called: user, assistant, or a name."""
-    from memchat.memory.sql.table import OTHER
-
-    return {p.id: p.relation if p.relation != OTHER else p.name for p in facts.table().people}
+    return {p.id: p.handle for p in facts.table().people}
 
 
 def _rows(facts: FactStore, as_of: str | None) -> list[dict[str, Any]]:

@@ -124,7 +124,7 @@ def import_(
     from memchat.store.transfer import import_sessions
 
     settings = load_settings()
-    text = _read_text(file)
+    text = read_text(file)
     with Store() as store:
         rows = import_sessions(store, text, format, model=settings.model, memory=settings.memory)
     for row in rows:
@@ -161,7 +161,7 @@ def _day(at: str) -> str:
         return at[:10]
 
 
-def _read_text(file: str) -> str:
+def read_text(file: str) -> str:
     """The text of a file, or of standard input for ``-``; line ends stay as they are."""
     from memchat.errors import MemchatError
 

@@ -92,8 +92,8 @@ def right(reply: str, probe: Asked) -> bool:
     if probe.kind == "abstain":
         return abstains(reply)
     if probe.kind == "forget":
-        return not _stands(probe.answers, reply)
-    return _stands(probe.answers, reply, probe.superseded) and not _stands(probe.superseded, reply, probe.answers, True)
+        return not stands(probe.answers, reply)
+    return stands(probe.answers, reply, probe.superseded) and not stands(probe.superseded, reply, probe.answers, True)
 
 
 def abstains(reply: str) -> bool:
@@ -179,7 +179,7 @@ def _dated(text: str) -> str:
     return _DATE.sub(lambda m: f"{int(m[1] or m[4])} {_MONTH_OF[m[2] or m[3]]}", text)
 
 
-def _stands(values: Sequence[str], reply: str, others: Sequence[str] = (), equal: bool = False) -> bool:
+def stands(values: Sequence[str], reply: str, others: Sequence[str] = (), equal: bool = False) -> bool:
     """Whether one of `values` stands in `reply` other than inside one of `others` (`equal`: or just as one).
 
     The reply is read without its articles, and by values of several words also with them, since one may be part of

@@ -22,7 +22,7 @@ def summary(probes: Sequence[Row], conversations: Sequence[Row], tokens: Mapping
     """
     return {
         "overall": score(probes),
-        "kinds": {kind: score(found) for kind in KINDS if (found := [p for p in probes if p["kind"] == kind])},
+        "kinds": by_kind(probes),
         "in_view": score([p for p in probes if p["in_view"] == 1]),
         "out_of_view": score([p for p in probes if p["in_view"] is not None and p["in_view"] < 1]),
         "lengths": by_length(probes, tokens),
@@ -38,6 +38,11 @@ def summary(probes: Sequence[Row], conversations: Sequence[Row], tokens: Mapping
     }
 
 
+def by_kind(probes: Sequence[Row]) -> dict[str, Row]:
+    """The scores of the kinds of probes that there are."""
+    return {kind: score(found) for kind in KINDS if (found := [p for p in probes if p["kind"] == kind])}
+
+
 def score(probes: Sequence[Row]) -> Row:
     """n, accuracy with its 95 % interval, exact match, token F1 and evidence recall.
 
@@ -50,9 +55,9 @@ def score(probes: Sequence[Row]) -> Row:
         "right": hits,
         "accuracy": hits / len(probes) if probes else None,
         "interval": list(wilson(hits, len(probes))) if probes else None,
-        "exact_match": _mean(p["exact"] for p in probes),
-        "token_f1": _mean(p["f1"] for p in probes),
-        "evidence_recall": _mean(p["in_view"] for p in probes),
+        "exact_match": mean(p["exact"] for p in probes),
+        "token_f1": mean(p["f1"] for p in probes),
+        "evidence_recall": mean(p["in_view"] for p in probes),
     }
 
 
@@ -80,6 +85,7 @@ def p95(values: list[float]) -> float:
     return quantiles(values, n=20, method="inclusive")[18] if len(values) > 1 else values[0]
 
 
-def _mean(values: Iterable[float | None]) -> float | None:
+def mean(values: Iterable[float | None]) -> float | None:
+    """The mean of those values that are known."""
     known = [v for v in values if v is not None]
     return fmean(known) if known else None

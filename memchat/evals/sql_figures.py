@@ -7,15 +7,15 @@ wrong answer where it went wrong: not stored, stored for somebody else, stale, n
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from math import comb
 from typing import Any
 
-from memchat.data.accuracy import normalise, wilson
-from memchat.evals.figures import p95, score, spread
+from memchat.data.accuracy import normalise, stands, wilson
+from memchat.evals.figures import by_kind, mean, p95, score, spread
 from memchat.evals.transcripts import Row
+from memchat.memory.sql.table import ASSISTANT, USER
 
-SPEAKERS = ("user", "assistant")
 VALUE_KINDS = ("fact", "update", "date", "count")
 """Probes whose answer is the value of a cell."""
 FAILURES = ("not stored", "stored wrong person", "stale", "not retrieved", "retrieved unused")
@@ -42,11 +42,9 @@ def quality(probes: Sequence[Row]) -> Row:
     recall, f1 = zip(*(rouge_l(p["reply"], p["answers"]) for p in answerable), strict=True) if answerable else ((), ())
     return {
         "overall": score(probes),
-        "kinds": {
-            kind: score([p for p in probes if p["kind"] == kind]) for kind in sorted({p["kind"] for p in probes})
-        },
-        "rouge_l_recall": _mean(recall),
-        "rouge_l_f1": _mean(f1),
+        "kinds": by_kind(probes),
+        "rouge_l_recall": mean(recall),
+        "rouge_l_f1": mean(f1),
         "question_ms": spread((p["ms"] for p in probes), p95=p95),
     }
 
@@ -79,13 +77,13 @@ def retrieval(probes: Sequence[Row]) -> Row:
         outcomes.update(item["meta"]["outcome"] for item in probe["recalled"] if item["kind"] == "statement")
         fields.append(len(rows))
         if probe["kind"] in VALUE_KINDS:
-            hits.append(any(_value_in(probe["answers"], _value(item["text"])) for item in rows))
+            hits.append(any(stands(probe["answers"], _value(item["text"])) for item in rows))
     statements = sum(outcomes.values())
     return {
         "select_valid": _share(outcomes["ok"], statements),
         "select_valid_repaired": _share(outcomes["ok"] + outcomes["repaired"], statements),
         "rungs": dict(rungs.most_common()),
-        "fields_read": _mean(fields),
+        "fields_read": mean(fields),
         "gold_cell_recall": _share(sum(hits), len(hits)),
     }
 
@@ -104,15 +102,13 @@ def table(probes: Sequence[Row], conversations: Sequence[Row]) -> Row:
     """What is held at the end: cells of the wrong speaker, stale and lost updates, values that stand twice."""
     held = {row["conversation"]: row["held"] for row in conversations}
     facts = [item for items in held.values() for item in items]
-    wrong = [item for item in facts if item["meta"]["who"] in SPEAKERS and _foreign(item)]
+    wrong = [item for item in facts if item["meta"]["who"] in (USER, ASSISTANT) and _foreign(item)]
     updates = [p for p in probes if p["kind"] == "update"]
-    stale = [p for p in updates if not p["right"] and _value_in(p["superseded"], p["reply"])]
+    stale = [p for p in updates if not p["right"] and stands(p["superseded"], p["reply"])]
     lost = [
         p
         for p in updates
-        if not any(
-            _value_in([*p["answers"], *p["superseded"]], item["meta"]["value"]) for item in held[p["conversation"]]
-        )
+        if not any(stands([*p["answers"], *p["superseded"]], item["meta"]["value"]) for item in held[p["conversation"]])
     ]
     forgotten = [p for p in probes if p["kind"] == "forget"]
     twice = 0
@@ -136,13 +132,13 @@ def failure(probe: Row, held: Sequence[Row]) -> str:
     if probe["kind"] not in VALUE_KINDS:
         return ""
     cells = [item["meta"] for item in held]
-    right = [cell for cell in cells if _value_in(probe["answers"], cell["value"])]
+    right = [cell for cell in cells if stands(probe["answers"], cell["value"])]
     if not right:
-        return "stale" if any(_value_in(probe["superseded"], cell["value"]) for cell in cells) else "not stored"
+        return "stale" if any(stands(probe["superseded"], cell["value"]) for cell in cells) else "not stored"
     rows = [item for item in probe["recalled"] if item["kind"] == "row"]
-    if any(_value_in(probe["answers"], _value(item["text"])) for item in rows):
+    if any(stands(probe["answers"], _value(item["text"])) for item in rows):
         return "retrieved unused"
-    if all(cell["who"] == "assistant" for cell in right):
+    if all(cell["who"] == ASSISTANT for cell in right):
         return "stored wrong person"
     return "not retrieved"
 
@@ -188,19 +184,9 @@ def _value(row: str) -> str:
     return row.partition(": ")[2]
 
 
-def _value_in(values: Iterable[str], text: str) -> bool:
-    """Whether one of the values stands in the text as whole words."""
-    said = f" {normalise(text)} "
-    return any(f" {normalise(value)} " in said for value in values if normalise(value))
-
-
 def _share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
 def _rate(part: int, whole: int) -> dict[str, Any]:
     return {"n": whole, "share": _share(part, whole), "interval": list(wilson(part, whole)) if whole else None}
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return sum(values) / len(values) if values else None

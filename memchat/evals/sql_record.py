@@ -48,6 +48,7 @@ def read_probes(folder: Path) -> list[Row]:
         MemchatError: it holds none.
     """
     path = folder / PROBES
-    if not path.is_file():
+    found = read_lines(path)
+    if not found:
         raise MemchatError(f"{folder} holds no predictions", "Run `memchat eval sql predict --out FOLDER` first.")
-    return read_lines(path)
+    return found

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
-from memchat.config import Settings
+from memchat.config import Settings, changed
 from memchat.memory import registry
 
 
@@ -37,12 +37,4 @@ def check(name: str) -> str:
 def applied(name: str, settings: Settings) -> tuple[str, Settings]:
     """The memory mode behind a name, and the settings it runs under."""
     variant = VARIANTS.get(name) or Variant(name)
-    return variant.memory, _changed(settings, variant.changes) if variant.changes else settings
-
-
-def _changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
-    sections: dict[str, dict[str, Any]] = {}
-    for key, value in changes.items():
-        section, _, name = key.partition(".")
-        sections.setdefault(section, {})[name] = value
-    return replace(settings, **{name: replace(getattr(settings, name), **found) for name, found in sections.items()})
+    return variant.memory, changed(settings, variant.changes) if variant.changes else settings

@@ -6,12 +6,11 @@ about model and modes. Whoever wants to know subscribes with ``watch``.
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable
 from typing import Any, Literal
 
-from memchat.config import Settings
+from memchat.config import Settings, flat
 from memchat.protocol import Event, Failed, Opened, Progress, Ready
 from memchat.tui.client import Call, EngineClient, Listener
 
@@ -20,11 +19,8 @@ State = Literal["starting", "loading", "ready", "failed", "stopped"]
 
 def engine_settings(settings: Settings) -> dict[str, Any]:
     """The settings that concern the engine process, by dotted key; flags of this run are among them."""
-    flat: dict[str, Any] = {"system": settings.system}
-    for section in ("engine", "generation", "remember"):
-        values = dataclasses.asdict(getattr(settings, section))
-        flat |= {f"{section}.{name}": value for name, value in values.items()}
-    return flat
+    here = ("model", "memory")  # sent beside them
+    return {key: value for key, value in flat(settings).items() if key not in here and not key.startswith("ui.")}
 
 
 class Link:

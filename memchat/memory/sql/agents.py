@@ -110,7 +110,7 @@ def storage_prompt(table: Table, target: str, line: str, store: FactStore, peopl
 
 def retrieval_prompt(table: Table, question: str) -> str:
     """The system text of a retrieval call: every field and whose value is known, no values."""
-    names = {p.id: p.relation if p.relation in (USER, ASSISTANT) else p.name for p in table.people}
+    names = {p.id: p.handle for p in table.people}
     shown = _fitting(table.fields, question)
     fields = [(field, [names[p.id] for p in table.people if (p.id, field) in table.cells]) for field in shown]
     return prompts.retrieval(table.person(USER).name, table.person(ASSISTANT).name, fields)

@@ -15,7 +15,7 @@ from memchat.memory.sql.facts import Fact, FactStore
 from memchat.memory.sql.oplog import Op
 from memchat.memory.sql.past import origin
 from memchat.memory.sql.sandbox import run_retrieval
-from memchat.memory.sql.table import Cell, Person, Table
+from memchat.memory.sql.table import Cell, Table
 
 LOGGED = 12
 """Entries of the log that are shown."""
@@ -57,15 +57,11 @@ def find_cell(table: Table, text: str) -> Cell:
     for person in table.people:
         if who.casefold() in (name.casefold() for name in (person.relation, person.name, *person.aliases)):
             return person.id, field
-    raise unknown("person", who, [_handle(person) for person in table.people])
-
-
-def _handle(person: Person) -> str:
-    return person.relation if person.relation != "other" else person.name
+    raise unknown("person", who, [person.handle for person in table.people])
 
 
 def _name(table: Table, cell: Cell) -> str:
-    return f"{_handle(next(p for p in table.people if p.id == cell[0]))}.{cell[1]}"
+    return f"{next(p for p in table.people if p.id == cell[0]).handle}.{cell[1]}"
 
 
 def _undo(store: FactStore, text: str) -> str:

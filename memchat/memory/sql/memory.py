@@ -124,7 +124,7 @@ class Sql:
         return [(found.fact.person, found.fact.field) for found in search(self.facts, question, limit)]
 
     def _trace(self, found: Consulted, table: Table) -> list[Item]:
-        names = {p.id: p.relation if p.relation != OTHER else p.name for p in table.people}
+        names = {p.id: p.handle for p in table.people}
         items = [
             Item("sql", answer.text, meta={"agent": "retrieval", "rung": found.rung, "ms": round(answer.ms, 1)})
             for answer in found.answers
@@ -207,7 +207,7 @@ class Sql:
             turns = (op.turn,) if op.turn is not None else ()
             meta = {"at": then.at, "of": then.of, "time": op.at, "actor": op.actor, "kind": op.kind, "sql": op.executed}
             yield Item("change", then.told, turns, str(op.id), meta=meta)
-        names = {p.id: p.relation if p.relation != OTHER else p.name for p in table.people}
+        names = {p.id: p.handle for p in table.people}
         for fact in facts:
             text = prompts.note(names[fact.person], fact.field, fact.value)
             if query is None or query.casefold() in text.casefold():
@@ -258,7 +258,7 @@ def _meta(fact: Fact) -> dict[str, Any]:
 def _note(row: Row, table: Table) -> str:
     person = next(p for p in table.people if p.id == row.person)
     since = f"{(at := datetime.fromisoformat(row.since)).day} {at:%B}" if row.since and row.value else ""
-    return prompts.note(person.relation if person.relation != OTHER else person.name, row.field, row.value, since)
+    return prompts.note(person.handle, row.field, row.value, since)
 
 
 def _valid(statements: Sequence[Statement]) -> bool:

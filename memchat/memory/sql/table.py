@@ -24,6 +24,11 @@ class Person:
     name: str
     aliases: tuple[str, ...] = ()
 
+    @property
+    def handle(self) -> str:
+        """How the person is spoken of: user, assistant, or the name of somebody else."""
+        return self.name if self.relation == OTHER else self.relation
+
 
 @dataclass(frozen=True)
 class Table:
