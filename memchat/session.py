@@ -19,16 +19,15 @@ from memchat.memory.base import Budget, Memory, Message, Recall, Receipt, Turn
 from memchat.protocol import Event, Finished, Items, Prompt, Recalled, Stats, Stored, Token, Told, Wrote
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from memchat.engine.engine import Engine
     from memchat.engine.run import Outcome, Reach
     from memchat.store import Store
     from memchat.store.records import SessionRow, Status, TurnRow
 
-AUTOSAVE_S = 0.25
-"""Seconds of a streaming reply that a crash can cost."""
-
-REBUILD_S = 0.3
-"""A memory that takes longer to rebuild tells how far it is."""
+AUTOSAVE_S, REBUILD_S = 0.25, 0.3
+"""Seconds of a streaming reply that a crash can cost, and of a memory's rebuilding until it tells how far it is."""
 
 Cancel = Callable[[], bool]
 Report = Callable[[str, float, float], object]
@@ -266,6 +265,9 @@ class Session:
     def fork(self, turn: int) -> Session:
         """A new session that ends with this turn; this one is closed."""
         row = self.store.fork(self._turn(turn).id)
+        if fork := getattr(self.memory, "fork", None):
+            copies = zip(self._path(turn), self.store.path(row.id, row.head), strict=True)
+            fork(self._folder(row), {ours.id: theirs.id for ours, theirs in copies})
         self.close()
         return Session(self.store, self.engine, self.settings, row, self.report)
 
@@ -308,8 +310,10 @@ class Session:
         yield Finished()
 
     def _fresh_memory(self) -> Memory:
-        folder = self.store.memory_folder(self.row.id) / self.row.memory
-        return registry.create(self.row.memory, self.engine, self.store, self.settings, folder)
+        return registry.create(self.row.memory, self.engine, self.store, self.settings, self._folder(self.row))
+
+    def _folder(self, row: SessionRow) -> Path:
+        return self.store.memory_folder(row.id) / row.memory
 
     def _restart_memory(self) -> None:
         self.memory.close()
@@ -334,11 +338,7 @@ class Session:
                 self.report("rebuilding memory", done, len(turns))
             row = rows.get(turn) or self.store.turn(turn)
             if row.content:  # nothing was said, or it is forgotten
-                receipt = self.memory.write(_turn_of(row))
-                total.added += receipt.added
-                total.changed += receipt.changed
-                total.removed += receipt.removed
-                total.detail += receipt.detail
+                total.take_in(self.memory.write(_turn_of(row)))
             self._written.append(turn)
         total.ms = (time.perf_counter() - started) * 1000
         return total

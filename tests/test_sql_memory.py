@@ -14,6 +14,7 @@ from memchat.errors import UsageError
 from memchat.memory import registry
 from memchat.memory.base import Budget, Message, Turn
 from memchat.memory.sql.commands import COMMANDS
+from memchat.memory.sql.history import verify
 from memchat.memory.sql.memory import Sql
 from memchat.session import Session
 from memchat.store import Store
@@ -272,6 +273,33 @@ def test_a_session_with_tell_change_leave_reopen_correct_and_undo(store: Store) 
     assert (folder / "sql" / "facts.db").is_file()
     store.delete_session(session.row.id)
     assert not folder.exists()
+
+
+def test_a_fork_begins_with_its_own_turns_facts_and_what_was_done_by_hand(store: Store) -> None:
+    settings = Settings(memory="sql", sql=SqlSettings(decoding="free"))
+    session = Session.open(store, FakeEngine(), settings, "facts")  # type: ignore[arg-type]
+    for text in ("My dog is called Rex.", "My cat is called Tom.", "My city is called Lund."):
+        list(session.ask(text))
+    list(session.command("set user.dog Max"))
+    list(session.command("forget user.cat"))
+    before, asked = known(session.memory), len(session.engine.prompts)
+    middle = store.path(session.row.id)[3].id
+    fork = session.fork(middle)
+    assert known(fork.memory) == {"user.dog": "Max"}  # neither the cat, forgotten, nor the city, told later
+    assert len(fork.engine.prompts) == asked  # no agent had to read it all again
+    facts = fork.memory.facts
+    assert not verify(facts)
+    ours = {turn.id for turn in store.path(fork.row.id)}
+    assert facts.heard() == ours
+    assert {op.turn for op in facts.ops()} <= ours | {None}
+    assert facts.facts("f.person_id = 1 AND d.name = 'dog'")[0].turn in ours  # where Rex came from
+    list(fork.ask("My city is called Oslo."))
+    assert known(fork.memory) == {"user.dog": "Max", "user.city": "Oslo"}
+    assert not verify(facts)
+    fork.close()
+    again = Session.open(store, FakeEngine(), settings, "facts")  # type: ignore[arg-type]
+    assert known(again.memory) == before == {"user.dog": "Max", "user.city": "Lund"}
+    again.close()
 
 
 def test_a_memory_without_commands_says_so(store: Store) -> None:

@@ -118,6 +118,13 @@ class Receipt:
     ms: float = 0.0
     detail: list[Item] = field(default_factory=list)
 
+    def take_in(self, other: Receipt) -> None:
+        """Count what another write did as well."""
+        self.added += other.added
+        self.changed += other.changed
+        self.removed += other.removed
+        self.detail += other.detail
+
 
 @dataclass(frozen=True)
 class Bytes:
@@ -131,7 +138,9 @@ class Memory(Protocol):
 
     ``recall`` is pure with respect to state, so comparing, evaluating and regenerating never corrupt a memory;
     ``write`` is explicit, takes the turns in order, and may run in the background: the next recall waits for it.
-    A memory that the user can command has ``command(text) -> str`` besides; the registry names what it knows.
+    A memory that the user can command has ``command(text) -> str`` besides; the registry names what it knows. One
+    whose state a replay cannot give back has ``fork(folder, turns)``: leave in the folder what a fork begins with,
+    whose turns are numbered anew.
     """
 
     name: str

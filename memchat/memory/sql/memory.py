@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -22,6 +22,7 @@ from memchat.memory.base import Budget, Bytes, Item, Message, Recall, Receipt, T
 from memchat.memory.fit import recent
 from memchat.memory.sql import erase, ladder, policy
 from memchat.memory.sql.agents import Agent, Answer, retrieval_prompt, storage_prompt
+from memchat.memory.sql.branch import copy_branch
 from memchat.memory.sql.commands import run_command
 from memchat.memory.sql.facts import Fact, FactStore
 from memchat.memory.sql.oplog import Op
@@ -194,6 +195,10 @@ class Sql:
         if self._elsewhere and not self.facts.read_only:
             erase.drop_turns(self.facts, self._elsewhere)
             self._elsewhere = set()
+
+    def fork(self, folder: Path, turns: Mapping[int, int]) -> None:
+        """Leave in `folder` what a fork begins with: turn of this conversation -> its number in the fork."""
+        copy_branch(self.facts, folder / FILE, turns)
 
     # -- for the eye and the hand -------------------------------------------------------------------------------------
 
