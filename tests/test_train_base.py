@@ -320,7 +320,7 @@ def test_the_shipped_starter_is_the_recipes(starter, tokenizer):
     runs = [starter_dir()]
     while (runs[-1] / "before").is_dir():
         runs.append(runs[-1] / "before")
-    for name, folder in (("polish", runs[0]), ("more", runs[1]), ("starter", runs[-1])):
+    for name, folder in (("polish", runs[0]), ("more", runs[2]), ("starter", runs[-1])):
         described = json.loads((folder / "run.json").read_text())
         recipe, today = described["recipe"], base.settings(base.preset(name))
         assert all(recipe[key] == today[key] for key in recipe.keys() & today.keys())

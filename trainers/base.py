@@ -68,7 +68,8 @@ class BaseConfig:
     batch_tokens: int = 4096  # padded tokens in a batch
     short_share: float = 0.2  # share of the run with short chats only
     ramp: float = 0.3  # share of the run in which they grow to the longest
-    longest: int = 2300  # characters of the longest chats that are trained often, about 750 tokens
+    longest: int = 2300  # characters of the longest chats that are trained often, about 750 tokens,
+    full: float = 0.2  # and how often, among those that are not short, a chat is longer still and fills the context
     tasks_from: float = 0.25  # share of the run after which other tasks come in between,
     tasks: float = 0.26  # and the share of their batches
     doubt_from: float = 0.8  # share of the run after which questions about things never told are frequent,
@@ -82,42 +83,30 @@ class BaseConfig:
     loop: LoopConfig = field(default_factory=LoopConfig)
 
 
+# More of everything for a model that has been through `starter`: about 14 M tokens, an hour and a half.
+_MORE: dict[str, Any] = {
+    "steps": 3700,
+    "eval_every": 250,
+    "save_every": 50,
+    "warmup": 0.03,
+    "decay": 0.97,
+    "muon_lr": 0.006,
+    "adamw_lr": 8e-4,
+    "short_share": 0.0,
+    "ramp": 0.0,
+    "tasks_from": 0.0,
+    "tasks": 0.15,
+    "doubt_from": 0.0,
+    "doubt": 0.35,
+}
+
 # One core of a laptop-class CPU trains on about 2.4 thousand tokens/s.
 PRESETS: dict[str, dict[str, Any]] = {
-    # The shipped model: about 12 M tokens, an hour and a half there; `more` was run on it.
+    # The shipped model: about 12 M tokens, an hour and a half there; `more` and `polish` were run on it.
     "starter": {"steps": 3000, "eval_every": 250, "save_every": 50},
-    # More of everything for a model that has been through `starter`: about 14 M tokens, an hour and a half.
-    "more": {
-        "steps": 3700,
-        "eval_every": 250,
-        "save_every": 50,
-        "warmup": 0.03,
-        "decay": 0.97,
-        "muon_lr": 0.006,
-        "adamw_lr": 8e-4,
-        "short_share": 0.0,
-        "ramp": 0.0,
-        "tasks_from": 0.0,
-        "tasks": 0.15,
-        "doubt_from": 0.0,
-        "doubt": 0.35,
-    },
-    # A gentle last pass over a model that has been through `more`: about 3 M tokens, twenty minutes.
-    "polish": {
-        "steps": 800,
-        "eval_every": 200,
-        "save_every": 50,
-        "warmup": 0.03,
-        "decay": 0.97,
-        "muon_lr": 0.003,
-        "adamw_lr": 4e-4,
-        "short_share": 0.0,
-        "ramp": 0.0,
-        "tasks_from": 0.0,
-        "tasks": 0.15,
-        "doubt_from": 0.0,
-        "doubt": 0.3,
-    },
+    "more": _MORE,
+    # A gentle last pass over a model that has been through `more`, with longer chats: about 11 M tokens, an hour.
+    "polish": _MORE | {"steps": 2800, "muon_lr": 0.005, "adamw_lr": 6e-4, "doubt": 0.2, "full": 0.4},
     # Chats alone: about 5 M tokens, half an hour.
     "quick": {"steps": 1200, "eval_every": 200, "save_every": 100, "tasks": 0.0},
 }
@@ -147,7 +136,7 @@ class ChatBatches:
         longest = 600 + ramp * (self.config.longest - 600)
         if rng.random() < 0.3:
             return rng.randint(100, 600)
-        if ramp == 1.0 and rng.random() < 0.2:
+        if ramp == 1.0 and rng.random() < self.config.full:
             return rng.randint(self.config.longest, round(self.config.longest * 1.4))
         return round(rng.uniform(250, longest))
 

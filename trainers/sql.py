@@ -60,7 +60,15 @@ class SqlConfig:
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "starter": {
-        "distil": {"lr": 2e-3, "steps": 1200, "eval_every": 200, "save_every": 50, "decay": 0.7},
+        "distil": {
+            "lr": 2e-3,
+            "steps": 700,
+            "prompts": 16,
+            "eval_every": 175,
+            "save_every": 50,
+            "decay": 0.7,
+            "probes": 120,
+        },
         "rl": {
             "lr": 2e-4,
             "steps": 200,
