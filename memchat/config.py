@@ -68,7 +68,7 @@ class SqlSettings:
     """The SQL memory."""
 
     decoding: str = "auto"
-    """``free``, ``grammar`` (llguidance), or ``auto``: the grammar once answers were invalid."""
+    """``free``, ``grammar`` (llguidance), or ``auto``: the grammar with an adapter, and once answers were invalid."""
     adapters: bool = True
     """False: the bare model writes the SQL even where adapters were trained for it."""
     assistant: bool = True

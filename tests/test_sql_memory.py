@@ -13,6 +13,7 @@ from memchat.engine.template import Template
 from memchat.errors import UsageError
 from memchat.memory import registry
 from memchat.memory.base import Budget, Message, Turn
+from memchat.memory.sql import grammar
 from memchat.memory.sql.commands import COMMANDS
 from memchat.memory.sql.history import verify
 from memchat.memory.sql.memory import Sql
@@ -185,14 +186,41 @@ def test_forgetting_turns_takes_their_facts(tmp_path: Path) -> None:
 def test_invalid_answers_turn_the_grammar_on() -> None:
     sql = memory(decoding="auto")
     agent = sql.storage
-    assert agent._lark(["dog"], []) == ""
+    assert agent._lark(["dog"], [], ["hello"]) == ""
     for _ in range(2):
         agent.judged(False)
-    assert "UPDATE users SET" in agent._lark(["dog"], [])
+    assert "UPDATE users SET" in agent._lark(["dog"], [], ["hello"])
     for _ in range(20):
         agent.judged(True)
-    assert agent._lark(["dog"], []) == ""
-    assert memory(decoding="free").storage._lark([], []) == ""
+    assert agent._lark(["dog"], [], ["hello"]) == ""
+    assert memory(decoding="free").storage._lark([], [], []) == ""
+
+
+def test_an_adapter_writes_under_the_grammar_unless_told_otherwise() -> None:
+    for decoding, bound in (("auto", True), ("grammar", True), ("free", False)):
+        agent = memory(decoding=decoding).storage
+        agent.adapter = object()  # type: ignore[assignment]
+        assert bool(agent._lark([], [], ["hello"])) == bound
+
+
+def test_under_the_grammar_nothing_is_stored_that_nobody_said() -> None:
+    from memchat.engine.grammar import Grammars
+    from tests.tiny import byte_tokenizer
+
+    tokenizer = byte_tokenizer()
+    grammars = Grammars(tokenizer, len(tokenizer))
+    lark = grammar.storage(["Ana"], ["user: my friend's dog is O'Brien, born in may", "plums and rice"])
+
+    def fits(value: str) -> bool:
+        text = f"UPDATE users SET dog = '{value}' WHERE relation = 'user';"
+        matcher = grammars.constraint(lark)._matcher
+        ids = tokenizer(text, add_special_tokens=False).input_ids
+        return matcher.try_consume_tokens(ids) == len(ids) and matcher.is_accepting()
+
+    for value in ("O''Brien", "may", "friend''s dog", "plums, rice and may", "plums and rice, dog and may"):
+        assert fits(value), value
+    for value in ("", "O''Brian", "kay", "rice my", "may\nplums", "ma"):
+        assert not fits(value), value
 
 
 def test_the_registry_names_the_commands_there_are() -> None:

@@ -27,11 +27,13 @@ from trainers import policy
 from trainers.card import write_adapter_card
 from trainers.loop import Batch, LoopConfig, train
 from trainers.settings import apply
-from trainers.sql_cases import Episode, Episodes, fit_to_teach
+from trainers.sql_cases import Episode, Episodes, fit_to_teach, focus
 from trainers.sql_rewards import Reward
 
 AGENTS, STAGES, TEACHERS = ("storage", "retrieval"), ("distil", "rl"), ("world", "self")
 NEW_TOKENS = {"storage": 128, "retrieval": 160}
+FOCUS = 8.0
+"""How much more the fields and values of the right SQL weigh than its form."""
 
 
 @dataclass
@@ -103,7 +105,7 @@ def preset(name: str, stage: str) -> SqlConfig:
 
 
 class Distil:
-    """Loss of the first stage: the right SQL, token by token."""
+    """Loss of the first stage: the right SQL, token by token; what is chosen in it weighs most."""
 
     def __init__(self, config: SqlConfig, episodes: Episodes) -> None:
         self.config, self.episodes = config, episodes
@@ -116,6 +118,7 @@ class Distil:
             cases, answers = self.teach(model, cases)
         samples = self.episodes.taught(cases, answers)
         mask = samples.mask.to(batch["input_ids"].device)
+        mask *= 1 + (FOCUS - 1) * focus(self.episodes.tokenizer, answers, mask.size(1)).to(mask.device)
         scores = policy.log_probs(model, policy.moved(samples, mask.device))
         return -(scores * mask).sum() / mask.sum()
 

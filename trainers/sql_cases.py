@@ -5,6 +5,7 @@ Each comes from the persona world (`memchat.data.tasks.sql`), whose gold SQL, go
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
@@ -30,6 +31,9 @@ drawn at a time."""
 
 CONTAINED = 0.6
 """Share of a taught value's words that must stand in the target's line: a frozen teacher makes some up."""
+
+_CHOSEN = re.compile(r"(?<=COLUMN )\w+|(?<=SET )\w+|(?<=SELECT )\w+|'(?:[^']|'')*'|(?<=\(name, relation, )\w+|\A\S+")
+"""What an answer says beside the forms of SQL: fields, values, whose row, and whether there is anything to do."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +137,17 @@ class Episodes:
         whole = torch.cat([attention, mask.long()], 1)
         ids = torch.cat([prompts_, answer], 1)
         return Samples(ids, whole, prompts_.size(1), mask, list(answers), [False] * len(said))
+
+
+def focus(tokenizer: Any, answers: Sequence[str], width: int) -> Tensor:
+    """(B, width), 1 at the answers' tokens in which something is chosen: the rest is form, and learnt in no time."""
+    hits = torch.zeros(len(answers), width)
+    for i, text in enumerate(answers):
+        spans = [found.span() for found in _CHOSEN.finditer(text)]
+        offsets = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True).offset_mapping
+        for j, (a, b) in enumerate(offsets):
+            hits[i, j] = float(any(a < end and start < b for start, end in spans))
+    return hits
 
 
 def fit_to_teach(case: Episode, text: str, line: str) -> bool:

@@ -28,7 +28,7 @@ MOST, BEST, LATEST = 40, 24, 16
 """Fields that a prompt shows: all up to MOST, else the BEST for the line and the LATEST."""
 
 _WATCHED, _INVALID = 20, 2
-"""`auto` turns to the grammar after so many invalid answers among the last ones."""
+"""Without an adapter `auto` turns to the grammar after so many invalid answers among the last ones."""
 
 
 @dataclass(frozen=True)
@@ -53,14 +53,17 @@ class Agent:
         self._invalid: deque[bool] = deque(maxlen=_WATCHED)
         self._grammars: Any = None
 
-    def write(self, system: str, text: str, fields: Sequence[str], people: Sequence[str] = ()) -> Answer:
+    def write(
+        self, system: str, text: str, fields: Sequence[str], people: Sequence[str] = (), held: Sequence[str] = ()
+    ) -> Answer:
         """The agent's answer, greedy.
 
         Args:
             fields: the columns there are. people: names of the other people whose rows may be used.
+            held: values that may be stored again, though they do not stand in `text`.
         """
         started = time.perf_counter()
-        lark = self._lark(fields, people)
+        lark = self._lark(fields, people, [*text.splitlines(), *people, *held])
         patches: list[AbstractContextManager[Any]] = []
         if self.adapter is not None:
             patches.append(worn(self.engine.model, self.adapter))
@@ -76,16 +79,20 @@ class Agent:
         """Tell whether the last answer ran without repair: `auto` decoding goes by it."""
         self._invalid.append(not valid)
 
-    def _lark(self, fields: Sequence[str], people: Sequence[str]) -> str:
-        """The grammar of this answer; empty where decoding is free."""
+    def _lark(self, fields: Sequence[str], people: Sequence[str], said: Sequence[str]) -> str:
+        """The grammar of this answer; empty where decoding is free.
+
+        `auto` writes under it with an adapter, which learnt no other SQL, and keeps a model that was asked for SQL by
+        the prompt alone free until that goes wrong.
+        """
         wanted = self.settings.decoding
-        if wanted == "free" or (wanted == "auto" and sum(self._invalid) < _INVALID):
+        if wanted == "free" or (wanted == "auto" and not self.adapter and sum(self._invalid) < _INVALID):
             return ""
         from memchat.engine.grammar import available
 
         if wanted == "auto" and not available():
             return ""
-        return grammar.storage(people) if self.kind == "storage" else grammar.retrieval(fields, people)
+        return grammar.storage(people, said) if self.kind == "storage" else grammar.retrieval(fields, people)
 
     def _compile(self, lark: str) -> Any:
         if self._grammars is None:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 
 _SELECTS = 12
 _STATEMENTS = 8
+_LISTED = 12
 
 
-def storage(people: Sequence[str]) -> str:
-    """ALTER TABLE, UPDATE and INSERT on `users`, one a line, or NOOP."""
+def storage(people: Sequence[str], said: Sequence[str]) -> str:
+    """ALTER TABLE, UPDATE and INSERT on `users`, one a line, or NOOP.
+
+    Args:
+        said: what values are made of: each is a run of words of one of these texts, or a list of such runs. What
+            nobody said cannot be stored, and no name gets a letter wrong.
+    """
     return rf"""
 start: /\s?/ (NOOP | statement ("\n" statement){{0,{_STATEMENTS - 1}}})
 statement: add | update | insert
@@ -21,7 +28,8 @@ value: STRING | "NULL"
 person: {_people(people)}
 NOOP: "NOOP"
 FIELD: /[a-z][a-z0-9_]{{1,39}}/
-STRING: /'([^'\n]|''){{1,200}}'/
+STRING: "'" PIECE ((", " | " and ") PIECE){{0,{_LISTED - 1}}} "'"
+PIECE: /[^\n]+/ & %regex {{ "substring_chunks": {json.dumps(_chunks(said))} }}
 """
 
 
@@ -35,6 +43,15 @@ field: {columns}
 person: {_people(people)}
 NOOP: "NOOP"
 """
+
+
+def _chunks(said: Sequence[str]) -> list[str]:
+    """Words, gaps and signs of the texts as SQL strings have them; a line break between two texts, which none has."""
+    found: list[str] = []
+    for text in said:
+        found += [part.replace("'", "''") for part in re.findall(r"\w+|[^\w\n]", text)]
+        found.append("\n")
+    return found
 
 
 def _people(names: Sequence[str]) -> str:

@@ -169,7 +169,8 @@ class Sql:
         lines = [(t.role, t.content) for t in (before, turn) if t is not None and (t is turn or t.role != turn.role)]
         system = storage_prompt(table, turn.role, turn.content, self.facts, people)
         others = [p.name for p in table.people if p.relation == OTHER] if people else []
-        answer = self.storage.write(system, prompts.pair(lines), table.fields, others)
+        held = list(table.row(target).values())  # a list that grows is written anew
+        answer = self.storage.write(system, prompts.pair(lines), table.fields, others, held)
         done = run_storage(answer.text, table, target, self.facts.field_aliases())
         self.storage.judged(_valid(done.statements))
         verdict = policy.judge(
