@@ -155,10 +155,14 @@ async def test_no_order_of_events_crashes_the_interface(seed: int) -> None:
             if number % 30 == 0:
                 await tui.pilot.press(dice.choice(["f7", "f8", "f6", "escape", "a"]))
         await tui.wait_until(lambda: tui.conversation._events.empty())
-        await tui.pilot.pause(0.3)
-        tui.chat.prompt.put("")
-        await tui.pilot.press(*"alive")
-        assert "alive" in tui.chat.prompt.text
+        for _ in range(20):  # a dialog that an event opens late takes keys, until Escape closes it
+            await tui.pilot.pause(0.3)
+            await tui.pilot.press("escape")
+            tui.chat.prompt.put("")
+            await tui.pilot.press(*"alive")
+            if "alive" in tui.chat.prompt.text:
+                return
+        raise AssertionError("keys no longer reach the input")
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60), (60, 20), (40, 10), (39, 24), (80, 9), (5, 2)])
