@@ -18,7 +18,7 @@ from memchat.tui.guard import engine_log
 TALK = (
     "Hello!",
     "My dog is called Biscuit.",
-    "My sister Vela lives in Lund.",
+    "My friend Vela lives in Lund.",
     "What is my dog called?",
     "Where does Vela live?",
 )
