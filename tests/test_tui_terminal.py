@@ -127,3 +127,30 @@ def test_killing_the_interface_leaves_no_engine_behind(terminal: Terminal) -> No
         time.sleep(0.02)
     else:
         assert not Path(f"/proc/{engine}").exists()
+
+
+def test_it_ends_with_its_terminal_though_nobody_tells_it(tmp_path: Path) -> None:
+    """As under `make`, which keeps the hangup to itself: no signal comes, only the terminal is gone."""
+    import pty
+
+    ours, theirs = pty.openpty()
+    script = tmp_path / "main.py"
+    script.write_text(MAIN.format(command=FAKE))
+    environment = {
+        **os.environ,
+        "MEMCHAT_HOME": str(tmp_path / "home"),
+        "PYTHONPATH": str(Path(__file__).parent.parent),
+    }
+    with (tmp_path / "errors").open("w") as errors:
+        process = subprocess.Popen(
+            [sys.executable, str(script)], stdin=theirs, stdout=theirs, stderr=errors, env=os.environ | own
+        )
+    os.close(theirs)
+    shown = b""
+    while b"memchat" not in shown:
+        shown += os.read(ours, 65536)
+    os.close(ours)
+    try:
+        assert process.wait(20) != 0
+    finally:
+        process.kill()

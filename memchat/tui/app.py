@@ -17,7 +17,7 @@ from memchat import paths
 from memchat.config import Settings
 from memchat.errors import MemchatError
 from memchat.tui.client import EngineClient
-from memchat.tui.guard import engine_log, guard_stderr
+from memchat.tui.guard import engine_log, guard_stderr, leave_with_terminal
 from memchat.tui.link import Link
 from memchat.tui.reader import Reader
 from memchat.tui.screens.chat import ChatScreen
@@ -93,6 +93,7 @@ def run(settings: Settings, session: str | None = None, command: Sequence[str] |
         raise MemchatError(f"the engine cannot be started: {error.strerror}", "Run memchat doctor.") from error
     app = MemchatApp(settings, client, session)
     try:
+        leave_with_terminal()
         with guard_stderr(_ui_log()):
             app.run()
     finally:

@@ -1,10 +1,14 @@
-"""The screen is protected from what native code writes to file descriptor 2; logs are kept short."""
+"""The screen is protected from what native code writes to file descriptor 2, logs are kept short, and nothing runs on
+without its terminal."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import select
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -58,3 +62,20 @@ def guard_stderr(path: Path) -> Iterator[None]:
             screen.flush()
             os.dup2(former, 2)
             os.close(former)
+
+
+def leave_with_terminal() -> None:
+    """End this process when its terminal is closed, even if a parent (make, for one) keeps the hangup to itself.
+
+    What was typed and said is in the store already, and the engine process ends with its pipe.
+    """
+    if not hasattr(select, "poll") or not os.isatty(0):
+        return
+    poll = select.poll()
+    poll.register(0, 0)  # nothing but the hangup is waited for
+
+    def watch() -> None:
+        if any(event & select.POLLHUP for _, event in poll.poll()):
+            os.kill(os.getpid(), signal.SIGHUP)
+
+    threading.Thread(target=watch, name="terminal", daemon=True).start()
