@@ -136,11 +136,7 @@ def test_it_ends_with_its_terminal_though_nobody_tells_it(tmp_path: Path) -> Non
     ours, theirs = pty.openpty()
     script = tmp_path / "main.py"
     script.write_text(MAIN.format(command=FAKE))
-    environment = {
-        **os.environ,
-        "MEMCHAT_HOME": str(tmp_path / "home"),
-        "PYTHONPATH": str(Path(__file__).parent.parent),
-    }
+    own = {"MEMCHAT_HOME": str(tmp_path / "home"), "PYTHONPATH": str(Path(__file__).parent.parent)}
     with (tmp_path / "errors").open("w") as errors:
         process = subprocess.Popen(
             [sys.executable, str(script)], stdin=theirs, stdout=theirs, stderr=errors, env=os.environ | own
