@@ -1,7 +1,8 @@
 """The facts of a fork: a copy of the original's, with what its own turns taught and what was done by hand.
 
 A fork has turns of its own, with new numbers, so everything that names a turn is renumbered, and the log is chained
-anew. No agent has to read the conversation again.
+anew. What other turns taught stays in the log under their old numbers, which no turn of the fork has: what was dropped
+is then still known to be, when a later drop replays the log. No agent has to read the conversation again.
 """
 
 from __future__ import annotations
@@ -41,12 +42,9 @@ def copy_branch(source: FactStore, path: Path, turns: Mapping[int, int]) -> None
 def _renumber(facts: FactStore, turns: Mapping[int, int]) -> None:
     with facts.write() as db:
         for table in ("fact", "person", "field"):
-            numbers = [turn for (turn,) in db.execute(f"SELECT DISTINCT turn_id FROM {table} WHERE turn_id NOT NULL")]
-            # Twice, by way of negative numbers: a turn's new number may be another one's old one.
             db.executemany(
-                f"UPDATE {table} SET turn_id = ? WHERE turn_id = ?", [(_minus(turns.get(t)), t) for t in numbers]
+                f"UPDATE {table} SET turn_id = ? WHERE turn_id = ?", [(new, old) for old, new in turns.items()]
             )
-            db.execute(f"UPDATE {table} SET turn_id = -turn_id WHERE turn_id < 0")
         heard = db.execute("SELECT value FROM meta WHERE key = 'heard'").fetchone()
         if heard:
             left = sorted(turns[turn] for turn in json.loads(heard[0]) if turn in turns)
@@ -65,7 +63,7 @@ def _renumber_log(db: Any, turns: Mapping[int, int]) -> None:
         if row["once"]:
             turn, _, rest = row["once"].partition("/")
             row["once"] = f"{turns[int(turn)]}/{rest}" if int(turn) in turns else None
-        row["turn_id"] = turns.get(row["turn_id"])
+        row["turn_id"] = turns.get(row["turn_id"], row["turn_id"])
         row["diff_json"] = as_json(_mapped(json.loads(row["diff_json"]), turns))
         if not row["erased"]:  # of an erased one the hash is all that is left
             row["content_hash"] = content_hash(list(row.values()))
@@ -83,11 +81,7 @@ def _mapped(value: Any, turns: Mapping[int, int]) -> Any:
         return value
     found = {key: _mapped(item, turns) for key, item in value.items()}
     if "turn" in found:
-        found["turn"] = turns.get(found["turn"])
+        found["turn"] = turns.get(found["turn"], found["turn"])
     if "turns" in found:
-        found["turns"] = sorted(turns[turn] for turn in found["turns"] if turn in turns)
+        found["turns"] = sorted(turns.get(turn, turn) for turn in found["turns"])
     return found
-
-
-def _minus(turn: int | None) -> int | None:
-    return None if turn is None else -turn
