@@ -17,6 +17,7 @@ from memchat.memory.sql import grammar
 from memchat.memory.sql.commands import COMMANDS
 from memchat.memory.sql.history import verify
 from memchat.memory.sql.memory import Sql
+from memchat.memory.sql.spelling import plain, spelt
 from memchat.session import Session
 from memchat.store import Store
 from tests.fakes import FakeEngine
@@ -217,10 +218,34 @@ def test_under_the_grammar_nothing_is_stored_that_nobody_said() -> None:
         ids = tokenizer(text, add_special_tokens=False).input_ids
         return matcher.try_consume_tokens(ids) == len(ids) and matcher.is_accepting()
 
-    for value in ("O''Brien", "may", "friend''s dog", "plums, rice and may", "plums and rice, dog and may"):
+    for value in ("O''Brien", "may", " may", "friend''s dog", "plums, rice and may", "plums and rice, dog and may"):
         assert fits(value), value
     for value in ("", "O''Brian", "kay", "rice my", "may\nplums", "ma"):
         assert not fits(value), value
+    assert grammars.constraint(lark)._matcher.try_consume_tokens(
+        tokenizer("UPDATE users SET dog = NULL WHERE name = ' Ana';", add_special_tokens=False).input_ids
+    ), "a name with the space of its adapter"
+
+
+def test_values_come_from_the_speakers_own_line() -> None:
+    """Only a line that is no more than a yes takes its meaning from the one before; a list takes what it held."""
+    seen: list[list[str]] = []
+    sql = memory(engine=Scripted("UPDATE users SET fruits = 'plums' WHERE relation = 'user';", *["NOOP"] * 3))
+    write = sql.storage.write
+    sql.storage.write = lambda s, t, f, people, said: seen.append(list(said)) or write(s, t, f, people, said)  # type: ignore
+    tell(sql, "I like plums a lot.", "Do you like figs as well?", "yes", "Noted, I shall not forget that.")
+    assert seen[0] == ["I like plums a lot."]
+    assert seen[2] == ["Do you like figs as well?", "yes", "plums"]
+    assert seen[3] == ["Noted, I shall not forget that."]
+
+
+def test_an_adapter_spells_values_with_a_space_that_is_not_kept() -> None:
+    sql = "INSERT INTO users (name, relation, dog) VALUES ('O''Brien', 'other', 'Rex');\nUPDATE users SET a = 'may 25'"
+    sql += " WHERE relation = 'user';\nSELECT dog FROM users WHERE name = 'Ana';\nNOOP"
+    written = spelt(sql)
+    assert "' O''Brien', 'other', ' Rex'" in written and "' may 25' WHERE relation = 'user'" in written
+    assert "name = ' Ana'" in written
+    assert plain(written) == sql and spelt(written) == written and plain(sql) == sql
 
 
 def test_the_registry_names_the_commands_there_are() -> None:

@@ -138,6 +138,16 @@ def test_every_setting_is_mapped(tmp_path: Path) -> None:
     assert {field.name for field in fields(recipe.SqlConfig)} == {*left, *mapped}
 
 
+def answered(episodes: Any, cases: list[Any], answers: list[str]) -> policy.Samples:
+    """Prompts with answers as both trainers sample them: answers begin in one column and are padded at the right."""
+    ids, attention = episodes.padded([episodes.prompt(case) for case in cases])
+    said = [torch.tensor([*episodes.tokenizer.encode(t), episodes.tokenizer.eos_token_id]) for t in answers]
+    answer = torch.nn.utils.rnn.pad_sequence(said, batch_first=True, padding_value=episodes.tokenizer.pad_token_id)
+    mask = torch.nn.utils.rnn.pad_sequence([torch.ones(len(row)) for row in said], batch_first=True)
+    whole = torch.cat([attention, mask.long()], 1)
+    return policy.Samples(torch.cat([ids, answer], 1), whole, ids.size(1), mask, answers, [False] * len(said))
+
+
 @needs_trl
 def test_advantages_and_loss_are_those_of_the_loop(
     small_model: Path, tmp_path: Path, trainers: list[Any], monkeypatch: pytest.MonkeyPatch
@@ -156,7 +166,7 @@ def test_advantages_and_loss_are_those_of_the_loop(
     episodes = recipe.Episodes("storage", trainer.processing_class, seed=wanted.loop.seed, count=2, size=wanted.size)
     cases = episodes.batch_of(0)
     assert trainer.asked == [episodes.prompt(case) for case in cases for _ in range(4)]
-    samples = episodes.taught([case for case in cases for _ in range(4)], ["NOOP", "SELECT 1;", "x y z", ""] * 2)
+    samples = answered(episodes, [case for case in cases for _ in range(4)], ["NOOP", "SELECT 1;", "x y z", ""] * 2)
     model, advantage = trainer.model.eval(), ours.flatten()
     now = policy.log_probs(model, samples)
     with torch.no_grad(), model.disable_adapter():

@@ -118,7 +118,7 @@ class Distil:
             cases, answers = self.teach(model, cases)
         samples = self.episodes.taught(cases, answers)
         mask = samples.mask.to(batch["input_ids"].device)
-        mask *= 1 + (FOCUS - 1) * focus(self.episodes.tokenizer, answers, mask.size(1)).to(mask.device)
+        mask *= 1 + (FOCUS - 1) * focus(self.episodes.tokenizer, samples.texts, mask.size(1)).to(mask.device)
         scores = policy.log_probs(model, policy.moved(samples, mask.device))
         return -(scores * mask).sum() / mask.sum()
 

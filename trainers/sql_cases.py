@@ -20,6 +20,7 @@ from memchat.data.tasks.sql_chat import chat_cases
 from memchat.engine.template import Template
 from memchat.memory.base import Message
 from memchat.memory.sql.sandbox import run_storage
+from memchat.memory.sql.spelling import plain, spelt
 from memchat.memory.sql.table import Cell, Person, Table
 from trainers.loop import Batch
 from trainers.policy import Samples
@@ -28,6 +29,9 @@ from trainers.sql_rewards import Cells, Reward, retrieval_reward, storage_reward
 CHATS = 0.7
 """How often cases are taken from a chat, four from one; the others are pairs of lines in rare situations, two of them
 drawn at a time."""
+
+IDLE = 0.6
+"""Share kept of the cases in which there is nothing to do: they are half of all, and soon learnt."""
 
 CONTAINED = 0.6
 """Share of a taught value's words that must stand in the target's line: a frozen teacher makes some up."""
@@ -51,6 +55,7 @@ class Episode:
 
     def reward(self, text: str, truncated: bool, fields: tuple[int, int]) -> Reward:
         """The worth of an answer; a retrieval call is to read this many fields, from and to."""
+        text = plain(text)
         if self.agent == "storage":
             return storage_reward(text, self.table, self.target, self.wanted, truncated=truncated)
         return retrieval_reward(text, self.table, self.reads, low=fields[0], high=fields[1], truncated=truncated)
@@ -95,14 +100,16 @@ class Episodes:
         while len(found) < count:
             if rng.random() < CHATS:
                 cases = chat_cases(self.agent, split, rng, rng.randint(200, 4 * self.size))
-                found += rng.sample(cases, min(4, len(cases)))
+                cases = rng.sample(cases, min(4, len(cases)))
             else:
-                found += [make(split, rng, rng.randint(100, self.size)) for _ in range(2)]
+                cases = [make(split, rng, rng.randint(100, self.size)) for _ in range(2)]
+            found += [case for case in cases if case.sql != "NOOP" or rng.random() < IDLE]
         return [episode(self.agent, case) for case in found[:count]]
 
     def batch_of(self, index: int) -> list[Episode]:
         """The episodes of a training batch: neighbours in length among twice as many, which leaves less padding."""
-        drawn = sorted(self.draw("train", str(index), 2 * self.count), key=lambda case: len(case.system))
+        drawn = self.draw("train", str(index), 2 * self.count)
+        drawn.sort(key=lambda case: len(case.system) + len(case.text) + len(case.sql))
         start = Random(f"sql batch {self.seed} {index}").randint(0, self.count)
         return drawn[start : start + self.count]
 
@@ -125,27 +132,27 @@ class Episodes:
         return ids, attention
 
     def taught(self, cases: Sequence[Episode], answers: Sequence[str]) -> Samples:
-        """Prompts with given answers, in the form of samples."""
-        prompts_, attention = self.padded([self.prompt(case) for case in cases])
-        ends = [self.tokenizer.eos_token_id]
+        """Prompts with given answers, in the form of samples; here a row's answer ends where the batch ends."""
+        answers, ends = [spelt(text) for text in answers], [self.tokenizer.eos_token_id]
         said = [self.tokenizer(text, add_special_tokens=False).input_ids + ends for text in answers]
+        ids, attention = self.padded([self.prompt(case) + row for case, row in zip(cases, said, strict=True)])
         width = max(map(len, said))
-        answer = torch.full((len(said), width), self.tokenizer.pad_token_id)
         mask = torch.zeros(len(said), width)
         for i, row in enumerate(said):
-            answer[i, : len(row)], mask[i, : len(row)] = torch.tensor(row), 1.0
-        whole = torch.cat([attention, mask.long()], 1)
-        ids = torch.cat([prompts_, answer], 1)
-        return Samples(ids, whole, prompts_.size(1), mask, list(answers), [False] * len(said))
+            mask[i, width - len(row) :] = 1.0
+        return Samples(ids, attention, ids.size(1) - width, mask, answers, [False] * len(said))
 
 
 def focus(tokenizer: Any, answers: Sequence[str], width: int) -> Tensor:
-    """(B, width), 1 at the answers' tokens in which something is chosen: the rest is form, and learnt in no time."""
+    """(B, width), 1 at the answers' tokens in which something is chosen: the rest is form, and learnt in no time.
+
+    The answers end at the right, each with its end token.
+    """
     hits = torch.zeros(len(answers), width)
     for i, text in enumerate(answers):
         spans = [found.span() for found in _CHOSEN.finditer(text)]
         offsets = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True).offset_mapping
-        for j, (a, b) in enumerate(offsets):
+        for j, (a, b) in enumerate(offsets, width - 1 - len(offsets)):
             hits[i, j] = float(any(a < end and start < b for start, end in spans))
     return hits
 

@@ -17,6 +17,9 @@ from memchat.data.world.facts import BOT
 from memchat.data.world.pen import Line
 from memchat.data.world.values import draw
 
+NAMELESS = 0.5
+"""How often the speakers have not said what they are called."""
+
 QUIET = 0.3
 """Share kept of the calls for which there is nothing to do: most of a chat's lines."""
 
@@ -24,7 +27,8 @@ QUIET = 0.3
 def chat_cases(agent: str, split: str, rng: Random, size: int) -> list[Case]:
     """Calls of one agent in one chat of about `size` characters, in their order; few of those with nothing to do."""
     chat = [line for line in dialogue(split, rng, size, 0.35).lines if line.role in SPEAKERS]
-    names = {handle: draw("person", split, rng) for handle in SPEAKERS}
+    nameless = rng.random() < NAMELESS
+    names = {handle: handle.capitalize() if nameless else draw("person", split, rng) for handle in SPEAKERS}
     table = Table({handle: {"name": name} for handle, name in names.items()})
     people, found = rng.random() < 0.5, list[Case]()
     for before, line in zip([None, *chat], chat, strict=False):

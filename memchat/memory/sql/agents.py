@@ -21,6 +21,7 @@ from memchat.memory.sql import grammar
 from memchat.memory.sql.facts import FactStore
 from memchat.memory.sql.fields import similarity
 from memchat.memory.sql.search import search
+from memchat.memory.sql.spelling import plain
 from memchat.memory.sql.table import ASSISTANT, OTHER, USER, Table
 
 NEW_TOKENS = {"storage": 128, "retrieval": 160}
@@ -54,16 +55,16 @@ class Agent:
         self._grammars: Any = None
 
     def write(
-        self, system: str, text: str, fields: Sequence[str], people: Sequence[str] = (), held: Sequence[str] = ()
+        self, system: str, text: str, fields: Sequence[str], people: Sequence[str] = (), said: Sequence[str] = ()
     ) -> Answer:
         """The agent's answer, greedy.
 
         Args:
             fields: the columns there are. people: names of the other people whose rows may be used.
-            held: values that may be stored again, though they do not stand in `text`.
+            said: texts that stored values may be taken from.
         """
         started = time.perf_counter()
-        lark = self._lark(fields, people, [*text.splitlines(), *people, *held])
+        lark = self._lark(fields, people, said)
         patches: list[AbstractContextManager[Any]] = []
         if self.adapter is not None:
             patches.append(worn(self.engine.model, self.adapter))
@@ -72,6 +73,7 @@ class Agent:
         generation = GenerationSettings(max_new_tokens=NEW_TOKENS[self.kind])
         pieces = list(self.engine.generate(prompt, generation, reach))
         answer = "".join(piece for piece in pieces if isinstance(piece, str)).strip()
+        answer = plain(answer) if self.adapter else answer
         took, adapter = (time.perf_counter() - started) * 1000, self.adapter.id if self.adapter else ""
         return Answer(answer, took, adapter, bool(lark), pieces[-1].reason == "length")
 

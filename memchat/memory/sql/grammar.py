@@ -16,7 +16,7 @@ def storage(people: Sequence[str], said: Sequence[str]) -> str:
 
     Args:
         said: what values are made of: each is a run of words of one of these texts, or a list of such runs. What
-            nobody said cannot be stored, and no name gets a letter wrong.
+            nobody said cannot be stored, and no name gets a letter wrong. A space may stand before it (`spelling`).
     """
     return rf"""
 start: /\s?/ (NOOP | statement ("\n" statement){{0,{_STATEMENTS - 1}}})
@@ -28,7 +28,7 @@ value: STRING | "NULL"
 person: {_people(people)}
 NOOP: "NOOP"
 FIELD: /[a-z][a-z0-9_]{{1,39}}/
-STRING: "'" PIECE ((", " | " and ") PIECE){{0,{_LISTED - 1}}} "'"
+STRING: "'" / ?/ PIECE ((", " | " and ") PIECE){{0,{_LISTED - 1}}} "'"
 PIECE: /[^\n]+/ & %regex {{ "substring_chunks": {json.dumps(_chunks(said))} }}
 """
 
@@ -56,7 +56,7 @@ def _chunks(said: Sequence[str]) -> list[str]:
 
 def _people(names: Sequence[str]) -> str:
     """The conditions that find a row."""
-    others = [_quoted("name = '" + name.replace("'", "''") + "'") for name in names]
+    others = [f"""{_quoted("name = '")} / ?/ {_quoted(name.replace("'", "''") + "'")}""" for name in names]
     return " | ".join(["\"relation = 'user'\"", "\"relation = 'assistant'\"", *others])
 
 

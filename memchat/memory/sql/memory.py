@@ -34,6 +34,10 @@ from memchat.memory.sql.table import ASSISTANT, OTHER, Cell, Change, Decision, T
 FILE, TURNS = "facts.db", "turns.json"
 
 
+_YES = 3
+"""A line of so few words may take its meaning from the one before."""
+
+
 @dataclass(frozen=True)
 class Consulted:
     """What a question brought up: rows, how they were found (sql, retry, fields, search, table, none), and the SQL."""
@@ -169,8 +173,10 @@ class Sql:
         lines = [(t.role, t.content) for t in (before, turn) if t is not None and (t is turn or t.role != turn.role)]
         system = storage_prompt(table, turn.role, turn.content, self.facts, people)
         others = [p.name for p in table.people if p.relation == OTHER] if people else []
-        held = list(table.row(target).values())  # a list that grows is written anew
-        answer = self.storage.write(system, prompts.pair(lines), table.fields, others, held)
+        # What the other speaker said counts where the line is no more than a yes; a list that grows is written anew.
+        heard = lines if len(turn.content.split()) <= _YES else lines[-1:]
+        said = [*(text for _, text in heard), *others, *table.row(target).values()]
+        answer = self.storage.write(system, prompts.pair(lines), table.fields, others, said)
         done = run_storage(answer.text, table, target, self.facts.field_aliases())
         self.storage.judged(_valid(done.statements))
         verdict = policy.judge(
