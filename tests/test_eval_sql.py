@@ -12,11 +12,12 @@ import pytest
 
 from memchat.config import Settings, load_settings
 from memchat.data.formats import Conversation, Probe, Session, Turn, write_conversations
+from memchat.engine.adapters import Adapter
 from memchat.engine.run import Outcome
 from memchat.errors import MemchatError
 from memchat.evals import judge as judges
 from memchat.evals.probesets import Wanted
-from memchat.evals.recall import Task, run
+from memchat.evals.recall import Task, check_unseen, run
 from memchat.evals.sql_figures import failure, figures, mcnemar, rouge_l, rung
 from memchat.evals.sql_record import read_probes, write_record
 from memchat.evals.transcripts import read_lines
@@ -79,6 +80,18 @@ def test_what_the_agents_wrote_and_what_is_held_is_counted(tmp_path: Path, data:
         [p for p in probes if p["memory"] == "window"], [c for c in conversations if c["memory"] == "window"]
     )
     assert "sql" not in window
+
+
+def test_no_adapter_is_measured_on_what_it_was_trained_on(tmp_path: Path, data: str) -> None:
+    adapter, conversation = Adapter("x", "sql_storage", tmp_path, False), Conversation("b", [], [])
+    (tmp_path / "config.json").write_text(json.dumps({"trained_on": ["world:train", "b"]}))
+    for wanted, conversations in ((Wanted(data), [conversation]), (Wanted("world:train"), [])):
+        with pytest.raises(MemchatError, match="x/sql_storage was trained on"):
+            check_unseen(wanted, conversations, [adapter])
+    check_unseen(Wanted("world"), [Conversation("c", [], [])], [adapter])
+    (tmp_path / "config.json").write_text(json.dumps({"trained_on": ["world:test"]}))
+    with pytest.raises(MemchatError, match="another split|has not seen"):
+        check_unseen(Wanted("world"), [], [adapter])
 
 
 def test_rouge_counts_the_longest_common_subsequence() -> None:

@@ -210,7 +210,7 @@ def test_under_the_grammar_nothing_is_stored_that_nobody_said() -> None:
 
     tokenizer = byte_tokenizer()
     grammars = Grammars(tokenizer, len(tokenizer))
-    lark = grammar.storage(["Ana"], ["user: my friend's dog is O'Brien, born in may", "plums and rice"])
+    lark = grammar.storage(["dog"], ["Ana"], ["user: my friend's dog is O'Brien, born in may", "plums and rice"])
 
     def fits(value: str) -> bool:
         text = f"UPDATE users SET dog = '{value}' WHERE relation = 'user';"
@@ -225,6 +225,41 @@ def test_under_the_grammar_nothing_is_stored_that_nobody_said() -> None:
     assert grammars.constraint(lark)._matcher.try_consume_tokens(
         tokenizer("UPDATE users SET dog = NULL WHERE name = ' Ana';", add_special_tokens=False).input_ids
     ), "a name with the space of its adapter"
+
+
+def test_the_grammar_knows_which_fields_and_people_there_are() -> None:
+    from memchat.engine.grammar import Grammars
+    from tests.tiny import byte_tokenizer
+
+    tokenizer = byte_tokenizer()
+    grammars = Grammars(tokenizer, len(tokenizer))
+
+    def fits(text: str, people: list[str] | None) -> bool:
+        matcher = grammars.constraint(grammar.storage(["dog"], people, ["Rex and Bo live in Lund with Ana"]))._matcher
+        ids = tokenizer(text, add_special_tokens=False).input_ids
+        return matcher.try_consume_tokens(ids) == len(ids) and matcher.is_accepting()
+
+    me, add = "WHERE relation = 'user';", "ALTER TABLE users ADD COLUMN city TEXT;"
+    new = "INSERT INTO users (name, relation, dog) VALUES ('Ana', 'other', 'Bo');"
+    known, made = f"UPDATE users SET dog = 'Rex' {me}", f"{add}\nUPDATE users SET city = 'Lund' {me}"
+    for text in (
+        "NOOP",
+        known,
+        made,
+        f"{made}\n{known}",
+        f"UPDATE users SET dog = NULL {me}",
+        known.replace("dog", "name"),
+    ):
+        assert fits(text, None), text
+        assert fits(text, []), text
+    hers = f"{add}\nUPDATE users SET city = 'Lund' WHERE name = 'Ana';"
+    for text in (new, f"{made}\n{new}\n{known}", f"{new}\n{hers}", f"{add}\n{new.replace('dog', 'city')}"):
+        assert fits(text, []) and not fits(text, None), text
+    assert fits(hers, ["Ana"]) and not fits(hers, [])
+    wrong = (add, f"UPDATE users SET city = 'Lund' {me}", f"{add}\n{known.replace('Rex', 'Max')}",
+             f"{add}\nUPDATE users SET city = NULL {me}", "DROP TABLE users;", f"{known} {known}")  # fmt: skip
+    for text in wrong:
+        assert not fits(text, ["Ana"]), text
 
 
 def test_values_come_from_the_speakers_own_line() -> None:

@@ -380,6 +380,7 @@ class Keeper:
         described = {
             "method": "sql", "agent": config.agent, "base": loaded.spec.id, "weights": loaded.weight_hash,
             "tokenizer": loaded.tokenizer_hash, "prompts": prompts.fingerprint(), "recipe": settings(config),
+            "trained_on": ["world:train"],
         }  # fmt: skip
         (self.out / "config.json").write_text(json.dumps(described, indent=2) + "\n")
         write_adapter_card(self.out, loaded.spec.id, command, progress, found[best])

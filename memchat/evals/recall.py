@@ -25,7 +25,8 @@ from memchat import __version__
 from memchat.config import Settings
 from memchat.data.accuracy import exact_match, right, token_f1
 from memchat.data.formats import Conversation, Probe
-from memchat.engine.adapters import find_adapters
+from memchat.engine.adapters import Adapter, find_adapters
+from memchat.errors import MemchatError
 from memchat.evals.figures import summary
 from memchat.evals.probesets import FIT, Selection, Wanted, select
 from memchat.evals.transcripts import Row, Transcripts
@@ -74,6 +75,7 @@ def run(
     """
     wanted = _with_limit(task.wanted, engine, settings)
     chosen = select(wanted, lambda c: full_prompt(engine, settings, c))
+    check_unseen(wanted, chosen.conversations, _worn_by(engine))
     total = chosen.probes * len(task.memories)
     described = describe(task.memories, wanted, engine, settings, chosen)
     with Transcripts.opened(folder, described, resume=resume, force=force) as files:
@@ -84,6 +86,22 @@ def run(
         result = _result(task, engine, described, chosen, files)
         files.write_result(result)
     return result
+
+
+def check_unseen(wanted: Wanted, conversations: Collection[Conversation], adapters: Collection[Adapter]) -> None:
+    """Refuse to measure an adapter on what it was trained on: its `config.json` lists splits and conversations.
+
+    Raises:
+        MemchatError: it was.
+    """
+    data = f"{wanted.data}:test" if wanted.data == "world" else wanted.data
+    tested = {data, *(conversation.id for conversation in conversations)}
+    for adapter in adapters:
+        seen = tested.intersection((adapter.read("config.json") or {}).get("trained_on", ()))
+        if seen:
+            raise MemchatError(
+                f"the adapter {adapter.id} was trained on {min(seen)}", "Measure it on a split that it has not seen."
+            )
 
 
 def full_prompt(engine: Engine, settings: Settings, conversation: Conversation) -> int:
@@ -283,8 +301,12 @@ def _result(task: Task, engine: Engine, described: Row, chosen: Selection, files
 
 def _adapters(engine: Engine) -> dict[str, str]:
     """The adapters that this model's memories wear: name -> hash of their files."""
+    return {adapter.name: adapter.hash for adapter in _worn_by(engine)}
+
+
+def _worn_by(engine: Engine) -> list[Adapter]:
     weights = str(engine.info["weight_hash"])
-    return {a.name: a.hash for a in find_adapters() if (a.read("config.json") or {}).get("weights") == weights}
+    return [a for a in find_adapters() if (a.read("config.json") or {}).get("weights") == weights]
 
 
 def _threads() -> int:

@@ -55,12 +55,12 @@ class Agent:
         self._grammars: Any = None
 
     def write(
-        self, system: str, text: str, fields: Sequence[str], people: Sequence[str] = (), said: Sequence[str] = ()
+        self, system: str, text: str, fields: Sequence[str], people: Sequence[str] | None, said: Sequence[str] = ()
     ) -> Answer:
         """The agent's answer, greedy.
 
         Args:
-            fields: the columns there are. people: names of the other people whose rows may be used.
+            fields: the columns there are. people: names of the other people in the table; None: they are not kept.
             said: texts that stored values may be taken from.
         """
         started = time.perf_counter()
@@ -81,7 +81,7 @@ class Agent:
         """Tell whether the last answer ran without repair: `auto` decoding goes by it."""
         self._invalid.append(not valid)
 
-    def _lark(self, fields: Sequence[str], people: Sequence[str], said: Sequence[str]) -> str:
+    def _lark(self, fields: Sequence[str], people: Sequence[str] | None, said: Sequence[str]) -> str:
         """The grammar of this answer; empty where decoding is free.
 
         `auto` writes under it with an adapter, which learnt no other SQL, and keeps a model that was asked for SQL by
@@ -94,7 +94,9 @@ class Agent:
 
         if wanted == "auto" and not available():
             return ""
-        return grammar.storage(people, said) if self.kind == "storage" else grammar.retrieval(fields, people)
+        if self.kind == "storage":
+            return grammar.storage(fields, people, said)
+        return grammar.retrieval(fields, people or ())
 
     def _compile(self, lark: str) -> Any:
         if self._grammars is None:

@@ -8,24 +8,32 @@ from collections.abc import Sequence
 
 _SELECTS = 12
 _STATEMENTS = 8
+_INSERTS = 4
 _LISTED = 12
 
 
-def storage(people: Sequence[str], said: Sequence[str]) -> str:
+def storage(fields: Sequence[str], people: Sequence[str] | None, said: Sequence[str]) -> str:
     """ALTER TABLE, UPDATE and INSERT on `users`, one a line, or NOOP.
 
+    A field that there is not is made first and gets its value then; only one that there is can be set to NULL.
+
     Args:
+        fields: those there are.
+        people: names of the other people in the table; None where they are not kept.
         said: what values are made of: each is a run of words of one of these texts, or a list of such runs. What
             nobody said cannot be stored, and no name gets a letter wrong. A space may stand before it (`spelling`).
     """
+    inserting = "" if people is None else rf""" | (line "\n"){{0,{_INSERTS}}} insert ("\n" next){{0,{_INSERTS}}}"""
     return rf"""
-start: /\s?/ (NOOP | statement ("\n" statement){{0,{_STATEMENTS - 1}}})
-statement: add | update | insert
-add: "ALTER TABLE users ADD COLUMN " FIELD " TEXT;"
-update: "UPDATE users SET " FIELD " = " value " WHERE " person ";"
-insert: "INSERT INTO users (name, relation, " FIELD ") VALUES (" STRING ", 'other', " STRING ");"
-value: STRING | "NULL"
-person: {_people(people)}
+start: /\s?/ (NOOP | line ("\n" line){{0,{_STATEMENTS - 1}}}{inserting})
+line: (alter update FIELD " = " STRING | update field " = " (STRING | "NULL")) " WHERE " person ";"
+insert: (alter into FIELD | into field) ") VALUES (" STRING ", 'other', " STRING ");"
+next: line | insert | (alter update FIELD | update field) " = " STRING " WHERE name = " STRING ";"
+alter: "ALTER TABLE users ADD COLUMN " FIELD " TEXT;\n"
+update: "UPDATE users SET "
+into: "INSERT INTO users (name, relation, "
+field: {_fields(fields)}
+person: {_people(people or ())}
 NOOP: "NOOP"
 FIELD: /[a-z][a-z0-9_]{{1,39}}/
 STRING: "'" / ?/ PIECE ((", " | " and ") PIECE){{0,{_LISTED - 1}}} "'"
@@ -35,11 +43,10 @@ PIECE: /[^\n]+/ & %regex {{ "substring_chunks": {json.dumps(_chunks(said))} }}
 
 def retrieval(fields: Sequence[str], people: Sequence[str]) -> str:
     """SELECTs of the fields there are, one a line, or NOOP."""
-    columns = " | ".join(_quoted(field) for field in (*fields, "name"))
     return rf"""
 start: /\s?/ (NOOP | select ("\n" select){{0,{_SELECTS - 1}}})
 select: "SELECT " field " FROM users WHERE " person ";"
-field: {columns}
+field: {_fields(fields)}
 person: {_people(people)}
 NOOP: "NOOP"
 """
@@ -52,6 +59,10 @@ def _chunks(said: Sequence[str]) -> list[str]:
         found += [part.replace("'", "''") for part in re.findall(r"\w+|[^\w\n]", text)]
         found.append("\n")
     return found
+
+
+def _fields(names: Sequence[str]) -> str:
+    return " | ".join(_quoted(name) for name in (*names, "name"))
 
 
 def _people(names: Sequence[str]) -> str:

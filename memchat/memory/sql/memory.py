@@ -172,10 +172,10 @@ class Sql:
         target, people = table.person(turn.role).id, self.settings.people
         lines = [(t.role, t.content) for t in (before, turn) if t is not None and (t is turn or t.role != turn.role)]
         system = storage_prompt(table, turn.role, turn.content, self.facts, people)
-        others = [p.name for p in table.people if p.relation == OTHER] if people else []
+        others = [p.name for p in table.people if p.relation == OTHER] if people else None
         # What the other speaker said counts where the line is no more than a yes; a list that grows is written anew.
         heard = lines if len(turn.content.split()) <= _YES else lines[-1:]
-        said = [*(text for _, text in heard), *others, *table.row(target).values()]
+        said = [*(text for _, text in heard), *(others or ()), *table.row(target).values()]
         answer = self.storage.write(system, prompts.pair(lines), table.fields, others, said)
         done = run_storage(answer.text, table, target, self.facts.field_aliases())
         self.storage.judged(_valid(done.statements))
