@@ -235,28 +235,27 @@ def test_the_grammar_knows_which_fields_and_people_there_are() -> None:
     grammars = Grammars(tokenizer, len(tokenizer))
 
     def fits(text: str, people: list[str] | None) -> bool:
-        matcher = grammars.constraint(grammar.storage(["dog"], people, ["Rex and Bo live in Lund with Ana"]))._matcher
+        matcher = grammars.constraint(
+            grammar.storage(["dog"], people, ["Rex and Bo live in Lund with Ana, O'Neil"])
+        )._matcher
         ids = tokenizer(text, add_special_tokens=False).input_ids
         return matcher.try_consume_tokens(ids) == len(ids) and matcher.is_accepting()
 
     me, add = "WHERE relation = 'user';", "ALTER TABLE users ADD COLUMN city TEXT;"
     new = "INSERT INTO users (name, relation, dog) VALUES ('Ana', 'other', 'Bo');"
     known, made = f"UPDATE users SET dog = 'Rex' {me}", f"{add}\nUPDATE users SET city = 'Lund' {me}"
-    for text in (
-        "NOOP",
-        known,
-        made,
-        f"{made}\n{known}",
-        f"UPDATE users SET dog = NULL {me}",
-        known.replace("dog", "name"),
-    ):
+    unset, named = f"UPDATE users SET dog = NULL {me}", known.replace("dog", "name")
+    for text in ("NOOP", "-- Ana's dog\nNOOP", f"-- x\n{known}", known, made, f"{made}\n{known}", unset, named):
         assert fits(text, None), text
         assert fits(text, []), text
     hers = f"{add}\nUPDATE users SET city = 'Lund' WHERE name = 'Ana';"
     for text in (new, f"{made}\n{new}\n{known}", f"{new}\n{hers}", f"{add}\n{new.replace('dog', 'city')}"):
         assert fits(text, []) and not fits(text, None), text
     assert fits(hers, ["Ana"]) and not fits(hers, [])
-    wrong = (add, f"UPDATE users SET city = 'Lund' {me}", f"{add}\n{known.replace('Rex', 'Max')}",
+    for name, one in (("Ana", True), ("O''Neil", True), ("Bo live in", True), ("Bo live in Lund", False),
+                      ("Ana, O''Neil", False), ("", False)):  # fmt: skip
+        assert fits(new.replace("Ana", name), []) == one, name
+    wrong = (add, "-- x", f"UPDATE users SET city = 'Lund' {me}", f"{add}\n{known.replace('Rex', 'Max')}",
              f"{add}\nUPDATE users SET city = NULL {me}", "DROP TABLE users;", f"{known} {known}")  # fmt: skip
     for text in wrong:
         assert not fits(text, ["Ana"]), text
@@ -281,6 +280,14 @@ def test_an_adapter_spells_values_with_a_space_that_is_not_kept() -> None:
     assert "' O''Brien', 'other', ' Rex'" in written and "' may 25' WHERE relation = 'user'" in written
     assert "name = ' Ana'" in written
     assert plain(written) == sql and spelt(written) == written and plain(sql) == sql
+
+
+def test_an_adapter_notes_what_it_understood_and_the_note_is_not_kept() -> None:
+    sql = "UPDATE users SET dog = 'Rex' WHERE name = 'Ana';"
+    written = spelt(sql, "Ana's dog is called Rex")
+    assert written.splitlines()[0] == "-- Ana's dog is called Rex" and plain(written) == sql
+    assert plain(spelt("NOOP", "what Ana's dog is called")) == "NOOP" == plain("NOOP")
+    assert plain("-- it's cut off") == "" and plain(f"{sql}\n-- kept") == f"{sql}\n-- kept"
 
 
 def test_the_registry_names_the_commands_there_are() -> None:

@@ -205,7 +205,17 @@ def test_no_line_has_an_open_brace():
                 assert "  " not in line.text
 
 
+def test_the_gist_says_what_a_line_changes_or_asks():
+    for i in range(20):
+        for line in dialogue("train", Random(f"gist {i}"), 2000).lines:
+            told = [value for _, value in line.edits if value and line.kind != "list"]
+            assert all(value in line.gist for value in told), (line.text, line.gist)
+            assert bool(line.gist) >= bool(line.edits or line.reads)
+            assert not line.gist or line.role == "user" or line.edits
+
+
 def test_listed():
+    assert listed([]) == ""
     assert listed(["milk"]) == "milk"
     assert listed(["milk", "eggs"]) == "milk and eggs"
     assert listed(["milk", "eggs", "bread"]) == "milk, eggs and bread"

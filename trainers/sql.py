@@ -23,6 +23,8 @@ from torch import Tensor, nn
 
 from memchat import prompts
 from memchat.errors import UsageError, unknown
+from memchat.memory.sql.agents import NEW_TOKENS
+from memchat.memory.sql.spelling import spelt
 from trainers import policy
 from trainers.card import write_adapter_card
 from trainers.loop import Batch, LoopConfig, train
@@ -31,7 +33,6 @@ from trainers.sql_cases import Episode, Episodes, fit_to_teach, focus
 from trainers.sql_rewards import Reward
 
 AGENTS, STAGES, TEACHERS = ("storage", "retrieval"), ("distil", "rl"), ("world", "self")
-NEW_TOKENS = {"storage": 128, "retrieval": 160}
 FOCUS = 8.0
 """How much more the fields and values of the right SQL weigh than its form."""
 
@@ -113,7 +114,7 @@ class Distil:
 
     def __call__(self, model: nn.Module, batch: Batch) -> Tensor:
         cases = self.episodes.batch_of(int(batch["index"]))
-        answers = [case.sql for case in cases]
+        answers = [case.answer for case in cases]
         if self.config.teacher == "self":
             cases, answers = self.teach(model, cases)
         samples = self.episodes.taught(cases, answers)
@@ -137,9 +138,9 @@ class Distil:
                 new=NEW_TOKENS[self.config.agent], temperature=0.0,
             )  # fmt: skip
         pairs = zip(cases, said.texts, alone, strict=True)
-        kept = [(case, text) for case, text, line in pairs if fit_to_teach(case, text, line)]
+        kept = [(case, spelt(text)) for case, text, line in pairs if fit_to_teach(case, text, line)]
         self.figures.setdefault("kept", []).append(len(kept) / len(cases))
-        kept = kept or [(case, case.sql) for case in cases]
+        kept = kept or [(case, case.answer) for case in cases]
         return [case for case, _ in kept], [text for _, text in kept]
 
 

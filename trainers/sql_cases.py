@@ -36,8 +36,10 @@ IDLE = 0.6
 CONTAINED = 0.6
 """Share of a taught value's words that must stand in the target's line: a frozen teacher makes some up."""
 
-_CHOSEN = re.compile(r"(?<=COLUMN )\w+|(?<=SET )\w+|(?<=SELECT )\w+|'(?:[^']|'')*'|(?<=\(name, relation, )\w+|\A\S+")
-"""What an answer says beside the forms of SQL: fields, values, whose row, and whether there is anything to do."""
+_CHOSEN = re.compile(
+    r"^\w+|(?<=COLUMN )\w+|(?<=SET )\w+|(?<=SELECT )\w+|'(?:[^']|'')*'|(?<=\(name, relation, )\w+", re.MULTILINE
+)
+"""What an answer says beside the forms of SQL: what is to be done, fields, values, whose row."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,14 @@ class Episode:
     sql: str
     table: Table
     target: str
+    gist: str  # what the line tells or asks
     wanted: Cells  # storage: cells after the call, forgotten ones empty
     reads: frozenset[Cell]  # retrieval: cells to read
+
+    @property
+    def answer(self) -> str:
+        """What its adapter should write."""
+        return spelt(self.sql, self.gist)
 
     def reward(self, text: str, truncated: bool, fields: tuple[int, int]) -> Reward:
         """The worth of an answer; a retrieval call is to read this many fields, from and to."""
@@ -82,7 +90,7 @@ def episode(agent: str, case: Case) -> Episode:
         wanted |= {(key, name): row.get(name, "") for name in {**old, **row} if old.get(name) != row.get(name)}
     target = "assistant" if user.rpartition("\n> ")[2].removeprefix("> ").startswith("assistant:") else "user"
     reads = frozenset((keys.index(key) + 1, name) for key, name in case.reads)
-    return Episode(agent, system, user, case.sql, table, target, wanted, reads)
+    return Episode(agent, system, user, case.sql, table, target, case.gist, wanted, reads)
 
 
 class Episodes:
@@ -109,7 +117,7 @@ class Episodes:
     def batch_of(self, index: int) -> list[Episode]:
         """The episodes of a training batch: neighbours in length among twice as many, which leaves less padding."""
         drawn = self.draw("train", str(index), 2 * self.count)
-        drawn.sort(key=lambda case: len(case.system) + len(case.text) + len(case.sql))
+        drawn.sort(key=lambda case: len(case.system) + len(case.text) + len(case.answer))
         start = Random(f"sql batch {self.seed} {index}").randint(0, self.count)
         return drawn[start : start + self.count]
 
@@ -133,14 +141,14 @@ class Episodes:
 
     def taught(self, cases: Sequence[Episode], answers: Sequence[str]) -> Samples:
         """Prompts with given answers, in the form of samples; here a row's answer ends where the batch ends."""
-        answers, ends = [spelt(text) for text in answers], [self.tokenizer.eos_token_id]
+        ends = [self.tokenizer.eos_token_id]
         said = [self.tokenizer(text, add_special_tokens=False).input_ids + ends for text in answers]
         ids, attention = self.padded([self.prompt(case) + row for case, row in zip(cases, said, strict=True)])
         width = max(map(len, said))
         mask = torch.zeros(len(said), width)
         for i, row in enumerate(said):
             mask[i, width - len(row) :] = 1.0
-        return Samples(ids, attention, ids.size(1) - width, mask, answers, [False] * len(said))
+        return Samples(ids, attention, ids.size(1) - width, mask, list(answers), [False] * len(said))
 
 
 def focus(tokenizer: Any, answers: Sequence[str], width: int) -> Tensor:
@@ -150,7 +158,8 @@ def focus(tokenizer: Any, answers: Sequence[str], width: int) -> Tensor:
     """
     hits = torch.zeros(len(answers), width)
     for i, text in enumerate(answers):
-        spans = [found.span() for found in _CHOSEN.finditer(text)]
+        note = text.find("\n") if text.startswith("--") else 0
+        spans = [(0, note), *(found.span() for found in _CHOSEN.finditer(text, note and note + 1))]
         offsets = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True).offset_mapping
         for j, (a, b) in enumerate(offsets, width - 1 - len(offsets)):
             hits[i, j] = float(any(a < end and start < b for start, end in spans))

@@ -27,6 +27,7 @@ from typing import Any
 from memchat import prompts
 from memchat.data.tasks.shared import fill, finish, pick, typed, unseen, value_of, word_of
 from memchat.data.tasks.sql_table import SPEAKERS, Table, retrieval_prompt, select_sql, storage_prompt, storage_sql
+from memchat.data.world.facts import listed
 from memchat.data.world.pen import Asked, Dialogue, Line
 from memchat.data.world.values import made_up
 from memchat.shelf import texts
@@ -46,13 +47,17 @@ class Item:
 
 @dataclass
 class Case:
-    """One call of an agent: the table before and after it, its SQL, and the (row, field) cells it reads."""
+    """One call of an agent: the table before and after it, its SQL, and the (row, field) cells it reads.
+
+    `gist` is what the line tells or asks, in the assistant's words; empty in small talk.
+    """
 
     dialogue: Dialogue
     before: Table
     after: Table
     sql: str
     reads: list[tuple[str, str]]
+    gist: str = ""
 
 
 @dataclass
@@ -92,7 +97,6 @@ class _Writer:
         keys = [*SPEAKERS, *(self.value("person") for _ in range(rng.choice((0, 0, 1, 2)) if people else 0))]
         for number in range(min(rng.randint(0, max(2, size // 60)), 24)):
             item, key = self.item(), rng.choice(keys)
-            self.items[item.field] = item
             self.table.set(key, item.field, self.value(item.pool) if key == shown else f"value {number}")
 
     def value(self, pool: str) -> str:
@@ -115,6 +119,7 @@ class _Writer:
         item = self.rng.choice(items())
         if "{x}" in item.forms["field"] and "{x}" not in item.forms["pool"] and self.rng.random() < 0.12:
             item = _item(item.forms, word_of(self.split, self.rng) + word_of(self.split, self.rng))
+        self.items[item.field] = item
         return item
 
     def new_item(self, key: str) -> Item:
@@ -132,8 +137,23 @@ class _Writer:
         """A phrase about the item: kind is self, tell or ask."""
         return fill(pick(item.forms[kind], self.split, self.rng), x=item.thing, my=my, v=value)
 
-    def noun(self, item: Item) -> str:
-        return fill(item.forms["noun"], x=item.thing, my="my")
+    def noun(self, item: Item, my: str = "my") -> str:
+        return fill(item.forms["noun"], x=item.thing, my=my)
+
+    def changed(self, edits: list[tuple[str, str, str | None]]) -> str:
+        """The edits in the assistant's words."""
+        said = []
+        for key, name, value in edits:
+            my = {"user": "your", "assistant": "my"}.get(key, f"{key}'s")
+            noun = f"{my} name" if name == "name" else self.noun(self.items[name], my)
+            said.append(f"forget {noun}" if value is None else f"{noun} is {value}")
+        return listed(said)
+
+    def wanted(self, asked: list[tuple[str, Item]]) -> str:
+        """What is asked, in the assistant's words."""
+        return listed(
+            [self.noun(item, {"user": "your", "assistant": "my"}.get(key, f"{key}'s")) for key, item in asked]
+        )
 
     def turn(self, kind: str, **values: str) -> str:
         return fill(pick(self.turns[kind], self.split, self.rng), **values)
@@ -258,10 +278,12 @@ _TURNS = {
 }  # fmt: skip
 
 
-def made_case(before: Table, after: Table, system: str, user: str, sql: str, reads: list[tuple[str, str]]) -> Case:
+def made_case(
+    before: Table, after: Table, system: str, user: str, sql: str, reads: list[tuple[str, str]], gist: str = ""
+) -> Case:
     """A call with its prompt and its SQL, as a dialogue of one question."""
     lines = [Line("system", system, "system"), Line("user", user, "ask"), Line("assistant", sql, "answer")]
-    return Case(Dialogue(lines, [Asked(user, [sql], "sql", 1, [1], [])], 1), before, after, sql, reads)
+    return Case(Dialogue(lines, [Asked(user, [sql], "sql", 1, [1], [])], 1), before, after, sql, reads, gist)
 
 
 def storage_case(split: str, rng: Random, size: int) -> Case:
@@ -274,13 +296,13 @@ def storage_case(split: str, rng: Random, size: int) -> Case:
     before = writer.table.copy()
     system = storage_prompt(before, me, writer.people)
     sql = storage_sql(writer.table, turn.edits)
-    return made_case(before, writer.table, system, prompts.pair(said), sql, [])
+    return made_case(before, writer.table, system, prompts.pair(said), sql, [], writer.changed(turn.edits))
 
 
 class _Retrieval(_Writer):
     """The questions of the retrieval agent; each gives the line and the cells it asks for."""
 
-    def one(self) -> tuple[str, list[tuple[str, str]]]:
+    def one(self) -> tuple[str, list[tuple[str, str]], str]:
         """A question about one cell, known (three of four times, where there is one) or not."""
         rng = self.rng
         cells = [(key, item) for key in self.table.rows for item in self.known(key)]
@@ -290,39 +312,40 @@ class _Retrieval(_Writer):
             key, item = rng.choice(list(self.table.rows)), self.item()
         my = {"user": "my", "assistant": "your"}.get(key, f"{key}'s")
         known = item.field in self.table.rows[key]
-        return self.form(item, "ask", my), [(key, item.field)] if known else []
+        return self.form(item, "ask", my), [(key, item.field)] if known else [], self.wanted([(key, item)])
 
-    def asked(self) -> tuple[str, list[tuple[str, str]]]:
+    def asked(self) -> tuple[str, list[tuple[str, str]], str]:
         rng, kind = self.rng, self.rng.random()
         if kind < 0.55:
-            text, reads = self.one()
-            return self.turn("ask", q=text), reads
+            text, reads, gist = self.one()
+            return self.turn("ask", q=text), reads, gist
         if kind < 0.7:
-            text, reads = self.one()
-            also, more = self.one()
+            text, reads, gist = self.one()
+            also, more, second = self.one()
             if more != reads:
-                return self.turn("both", a=text, b=also), reads + more
+                return self.turn("both", a=text, b=also), reads + more, listed([gist, second])
         if kind < 0.85:
             key = rng.choice(list(self.table.rows))
             held = [name for name in self.table.columns if name in self.table.rows[key]]
             if 0 < len(held) <= 8:
                 who = {"user": "me", "assistant": "you"}.get(key, key)
-                return self.turn("all", who=who), [(key, name) for name in held]
+                about = {"user": "you", "assistant": "me"}.get(key, key)
+                return self.turn("all", who=who), [(key, name) for name in held], f"everything about {about}"
         if kind < 0.93:
-            return self.turn("talk"), []
+            return self.turn("talk"), [], ""
         item = self.item()
-        return self.turn("tell", s=self.form(item, "self", "my", self.value(item.pool))), []
+        return self.turn("tell", s=self.form(item, "self", "my", self.value(item.pool))), [], ""
 
 
 def retrieval_case(split: str, rng: Random, size: int) -> Case:
     """A call of the retrieval agent; `size` bounds how much the table holds."""
     writer = _Retrieval(split, rng, size, people=rng.random() < 0.5, shown="")
-    text, reads = writer.asked()
+    text, reads, gist = writer.asked()
     rng.shuffle(writer.table.columns)
     if len(reads) > 2:  # everything of a person, in the order of the prompt
         reads.sort(key=lambda cell: writer.table.columns.index(cell[1]))
     system = retrieval_prompt(writer.table)
-    return made_case(writer.table, writer.table, system, typed(text, rng), select_sql(reads), reads)
+    return made_case(writer.table, writer.table, system, typed(text, rng), select_sql(reads), reads, gist)
 
 
 def sql_task(split: str, rng: Random, size: int) -> Dialogue:

@@ -52,7 +52,8 @@ def _told(table: Table, before: Line | None, line: Line, people: bool) -> Case:
             edits.append((key, field, value))
     system = storage_prompt(table, line.role, people)
     said = [(one.role, one.text) for one in (before, line) if one is line or (one and one.role != line.role)]
-    return made_case(table, after, system, prompts.pair(said), storage_sql(after, edits), [])
+    gist = line.gist if line.edits else ""
+    return made_case(table, after, system, prompts.pair(said), storage_sql(after, edits), [], gist)
 
 
 def _asked(table: Table, line: Line) -> Case | None:
@@ -61,7 +62,8 @@ def _asked(table: Table, line: Line) -> Case | None:
         return None
     cells = [(_key(owner), field) for owner, field in line.reads]
     reads = [(key, field) for key, field in cells if field in table.rows.get(key, {})]
-    return made_case(table, table, retrieval_prompt(table), line.text, select_sql(reads), reads)
+    gist = line.gist if line.kind == "ask" else ""
+    return made_case(table, table, retrieval_prompt(table), line.text, select_sql(reads), reads, gist)
 
 
 def _key(owner: str) -> str:

@@ -85,6 +85,7 @@ class Chat(Lists):
             fact.turns.append(turn)
             self.facts[fact.owner, fact.attribute.key] = fact
         self.lines[turn].edits = tuple((fact.cell, fact.value) for fact in facts)
+        self.lines[turn].gist = listed([fact.statement for fact in facts])
 
     def wrapped(self, core: str) -> str:
         """The sentence as people put it into a message: alone, introduced, or beside something else."""
@@ -156,7 +157,7 @@ class Chat(Lists):
         """The assistant says the same of itself: two speakers, one attribute."""
         mine = Fact(fact.attribute, BOT, self.value(fact.attribute.pool), [])
         mine.turns.append(self.say("assistant", f"I see, {fact.statement}. {capital(mine.statement)}.", "slip"))
-        self.lines[-1].edits = ((mine.cell, mine.value),)
+        self.lines[-1].edits, self.lines[-1].gist = ((mine.cell, mine.value),), mine.statement
         self.facts[BOT, fact.attribute.key] = mine
 
     # -- changing -------------------------------------------------------------------------------------------------
@@ -199,7 +200,7 @@ class Chat(Lists):
         fact.old.append(fact.value)
         text = self.core("deny", fact)
         turn = self.say("user", self.style(sentence(text, fact.value))[0], "tell")
-        self.lines[turn].edits = ((fact.cell, None),)
+        self.lines[turn].edits, self.lines[turn].gist = ((fact.cell, None),), f"no longer {fact.statement}"
         fact.turns.append(turn)
         fact.state, fact.asked = "ended", False
         self.say("assistant", talk.voice("ack_plain", self.rng), "ack")
@@ -214,7 +215,7 @@ class Chat(Lists):
         text = talk.user("forget_noun" if noun else "forget_clause", self.split, rng)
         text = text.replace("{n}" if noun else "{c}", fact.forms.phrase("noun" if noun else "clause", rng))
         fact.turns.append(self.say("user", self.style(sentence(text.replace("{p}", fact.owner)))[0], "tell"))
-        self.lines[-1].edits = ((fact.cell, None),)
+        self.lines[-1].edits, self.lines[-1].gist = ((fact.cell, None),), f"forget {fact.unknown}"
         fact.state, fact.asked = "forgotten", False
         self.say("assistant", talk.voice("ack_forget", rng), "ack")
         return None

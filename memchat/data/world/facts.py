@@ -206,4 +206,4 @@ class Fact:
 
 def listed(values: Sequence[str]) -> str:
     """ "milk, eggs and bread"."""
-    return " and ".join(part for part in (", ".join(values[:-1]), values[-1]) if part)
+    return " and ".join(part for part in (", ".join(values[:-1]), *values[-1:]) if part)

@@ -49,6 +49,7 @@ class Lists(Questions):
             return self.take(name)
         items.append(self._line("put", name, self.value(pool)))
         self.lines[-1].edits = ((("", list_field(name)), listed(items)),)
+        self.lines[-1].gist = f"{items[-1]} is on your {name}"
         ack = self.rng.choice(texts("families")["lists"]["ack"])
         self.say("assistant", fill(ack, {"v": items[-1], "my": "your", "x": name}), "echo", items[-1])
         return None
@@ -59,6 +60,7 @@ class Lists(Questions):
         value = items.pop(self.rng.randrange(len(items)))
         self._line("take", name, value)
         self.lines[-1].edits = ((("", list_field(name)), listed(items)),)
+        self.lines[-1].gist = f"{value} is off your {name}"
         ack = self.rng.choice(texts("families")["lists"]["ack_take"])
         self.say("assistant", fill(ack, {"v": value, "my": "your", "x": name}), "echo", value)
 
@@ -75,7 +77,7 @@ class Lists(Questions):
         count = self.rng.random() < 0.35
         text = self.rng.choice(phrases(table["count" if count else "ask"], self.split))
         text, turn = self.asks(fill(text, {"my": "my", "x": name}))
-        self.lines[turn].reads = (("", list_field(name)),)
+        self.lines[turn].reads, self.lines[turn].gist = (("", list_field(name)),), f"what is on your {name}"
         value = str(len(items)) if count else listed(items)
         form = table["answer_one" if len(items) == 1 else "answer_count"] if count else table["answer"]
         self.asked.append(Asked(text, [value], "count" if count else "fact", turn, list(self.list_turns[name]), []))

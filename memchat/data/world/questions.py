@@ -56,6 +56,7 @@ class Questions(Pen, ABC):
     def reads(self, *facts: Fact) -> None:
         """The question just asked is answered by these facts, as far as they hold."""
         self.lines[-1].reads = tuple(fact.cell for fact in facts if not fact.state)
+        self.lines[-1].gist = listed([fact.unknown for fact in facts])
 
     def note(self, question: str, turn: int, fact: Fact) -> None:
         """Keep the question for a fact as one that can be put to a memory."""
@@ -99,6 +100,7 @@ class Questions(Pen, ABC):
             return
         fact = Fact(attribute, owner, "", [], state="ended")
         text, turn = self.asks(self.question(fact))
+        self.lines[turn].gist = fact.unknown
         self.asked.append(Asked(text, [], "abstain", turn, [], []))
         self.say("assistant", self.answer(fact), "unknown")
 
@@ -114,6 +116,7 @@ class Questions(Pen, ABC):
         text = talk.user("about_asks" if owner else "summary_asks", self.split, self.rng).replace("{p}", owner)
         self.asks(text)
         self.reads(*facts[:5])
+        self.lines[-1].gist = f"everything about {owner or 'you'}"
         nothing = f"You have not told me anything about {owner or 'you'}."
         said = " ".join(f"{capital(fact.statement)}." for fact in facts[:5])
         self.say("assistant", said or nothing, "answer" if facts else "unknown", *(fact.value for fact in facts[:5]))

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 _SELECTS = 12
 _STATEMENTS = 8
 _INSERTS = 4
+_NOTE = r"/-- [^\n]{1,300}\n/"
 _LISTED = 12
+_NAMES = 3
 
 
 def storage(fields: Sequence[str], people: Sequence[str] | None, said: Sequence[str]) -> str:
@@ -25,29 +27,33 @@ def storage(fields: Sequence[str], people: Sequence[str] | None, said: Sequence[
     """
     inserting = "" if people is None else rf""" | (line "\n"){{0,{_INSERTS}}} insert ("\n" next){{0,{_INSERTS}}}"""
     return rf"""
-start: /\s?/ (NOOP | line ("\n" line){{0,{_STATEMENTS - 1}}}{inserting})
+start: /\s?/ NOTE? (NOOP | line ("\n" line){{0,{_STATEMENTS - 1}}}{inserting})
 line: (alter update FIELD " = " STRING | update field " = " (STRING | "NULL")) " WHERE " person ";"
-insert: (alter into FIELD | into field) ") VALUES (" STRING ", 'other', " STRING ");"
-next: line | insert | (alter update FIELD | update field) " = " STRING " WHERE name = " STRING ";"
+insert: (alter into FIELD | into field) ") VALUES (" NAME ", 'other', " STRING ");"
+next: line | insert | (alter update FIELD | update field) " = " STRING " WHERE name = " NAME ";"
 alter: "ALTER TABLE users ADD COLUMN " FIELD " TEXT;\n"
 update: "UPDATE users SET "
 into: "INSERT INTO users (name, relation, "
 field: {_fields(fields)}
 person: {_people(people or ())}
+NOTE: {_NOTE}
 NOOP: "NOOP"
 FIELD: /[a-z][a-z0-9_]{{1,39}}/
+NAME: "'" / ?/ (/[^\s,;:!?]+( [^\s,;:!?]+){{0,{_NAMES - 1}}}/ & SAID) "'"
 STRING: "'" / ?/ PIECE ((", " | " and ") PIECE){{0,{_LISTED - 1}}} "'"
-PIECE: /[^\n]+/ & %regex {{ "substring_chunks": {json.dumps(_chunks(said))} }}
+PIECE: /[^\n]+/ & SAID
+SAID: %regex {{ "substring_chunks": {json.dumps(_chunks(said))} }}
 """
 
 
 def retrieval(fields: Sequence[str], people: Sequence[str]) -> str:
     """SELECTs of the fields there are, one a line, or NOOP."""
     return rf"""
-start: /\s?/ (NOOP | select ("\n" select){{0,{_SELECTS - 1}}})
+start: /\s?/ NOTE? (NOOP | select ("\n" select){{0,{_SELECTS - 1}}})
 select: "SELECT " field " FROM users WHERE " person ";"
 field: {_fields(fields)}
 person: {_people(people)}
+NOTE: {_NOTE}
 NOOP: "NOOP"
 """
 
