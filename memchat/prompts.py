@@ -29,11 +29,11 @@ def storage(target: str, name: str, row: Mapping[str, str], others: Iterable[str
     return "\n".join([*lines, known, form["form"]])
 
 
-def pair(lines: Sequence[tuple[str, str]]) -> str:
-    """The user text of the storage agent: (role, text) of one or two lines, the last of which is the target's."""
+def near(lines: Sequence[tuple[str, str]], marked: int) -> str:
+    """The user text of the storage agent: (role, text) of the target's line, `marked`, and of its neighbours."""
     form = _form("storage")
-    marks = [*[form["line"]] * (len(lines) - 1), form["marked"]]
-    return "\n".join(mark.format(role=role, text=text) for mark, (role, text) in zip(marks, lines, strict=True))
+    forms = [form["marked" if i == marked else "line"] for i in range(len(lines))]
+    return "\n".join(form.format(role=role, text=text) for form, (role, text) in zip(forms, lines, strict=True))
 
 
 def retrieval(user: str, assistant: str, fields: Iterable[tuple[str, Iterable[str]]]) -> str:

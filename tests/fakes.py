@@ -91,7 +91,7 @@ class FakeEngine:
 
     def sql_for(self, prompt: str) -> str:
         """``My dog is called Rex`` and ``my dog is Rex`` are stored, ``... my dog ...?`` is looked up."""
-        last = prompt.splitlines()[-1]
+        last = marked(prompt)
         if "that reads table" in prompt:
             asked = re.search(r"\b(my|your) (\w+)\?", last)
             who = "user" if asked and asked[1] == "my" else "assistant"
@@ -100,7 +100,7 @@ class FakeEngine:
             value = told[3].rstrip(".").replace("'", "''")
             new = (
                 ""
-                if re.search(rf"\b{told[2]}\b", prompt.rpartition("\n")[0])
+                if re.search(rf"\b{told[2]}\b", prompt.partition("> user: ")[0])
                 else f"ALTER TABLE users ADD COLUMN {told[2]} TEXT;\n"
             )
             return f"{new}UPDATE users SET {told[2]} = '{value}' WHERE relation = '{told[1]}';"
@@ -110,6 +110,12 @@ class FakeEngine:
         if last.startswith("long "):
             return [f"w{i}" for i in range(int(last.split()[1]))]
         return f"seen {prompt.count('user: ')} messages; you said {last}".split()
+
+
+def marked(prompt: str) -> str:
+    """The line that an SQL agent is called for: the marked one, else the last."""
+    lines = prompt.splitlines()
+    return next((line for line in lines if re.search(r"(?:^|: )> (?:user|assistant): ", line)), lines[-1])
 
 
 def fake_loader(settings: Any, progress: Callable[[str, float, float], None]) -> FakeEngine:

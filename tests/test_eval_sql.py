@@ -22,7 +22,7 @@ from memchat.evals.sql_figures import failure, figures, mcnemar, rouge_l, rung
 from memchat.evals.sql_record import read_probes, write_record
 from memchat.evals.transcripts import read_lines
 from memchat.evals.variants import applied
-from tests.fakes import FakeEngine
+from tests.fakes import FakeEngine, marked
 from tests.tiny import tiny_folder
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -35,7 +35,7 @@ class Reader(FakeEngine):
         return prompt.removesuffix(last).split()
 
     def sql_for(self, prompt: str) -> str:
-        last = prompt.splitlines()[-1]
+        last = marked(prompt)
         if "leak" in last:
             return "UPDATE users SET name = 'Bo' WHERE relation = 'assistant';"
         if "broken" in last:

@@ -42,9 +42,10 @@ def memory(folder: Path | None = None, engine: FakeEngine | None = None, **setti
 
 
 def tell(sql: Sql, *lines: str, first: int = 1) -> None:
-    """The lines in turn, user and assistant."""
+    """The lines in turn, user and assistant; a last one that waits for its reply is looked at without one."""
     for number, line in enumerate(lines, first):
         sql.write(Turn(number, "user" if number % 2 else "assistant", line, at="2026-05-03T10:00:00+00:00"))
+    known(sql)
 
 
 def ask(sql: Sql, question: str) -> Any:
@@ -78,12 +79,12 @@ def test_a_question_that_needs_no_memory_reads_nothing() -> None:
     assert ask(sql, "how are you").messages == []
 
 
-def test_the_agent_sees_the_table_the_pair_and_the_target() -> None:
+def test_the_agent_sees_the_table_the_lines_and_the_target() -> None:
     engine = FakeEngine()
     sql = memory(engine=engine)
     tell(sql, "My dog is called Rex.", "Okay.", "My city is Lund.")
     first, reply, last = engine.calls
-    assert first.splitlines()[-1] == "user: > user: My dog is called Rex."
+    assert first.splitlines()[-2:] == ["user: > user: My dog is called Rex.", "assistant: Okay."]
     assert "about assistant (" in reply and reply.splitlines()[-1] == "> assistant: Okay."
     assert "dog = Rex" in last and last.splitlines()[-2:] == ["user: assistant: Okay.", "> user: My city is Lund."]
 
@@ -93,9 +94,9 @@ def test_nobody_writes_into_another_persons_row() -> None:
     engine = Scripted("UPDATE users SET dog = 'Rex' WHERE relation = 'assistant';", "UPDATE users SET dog = 'Rex';")
     sql = memory(engine=engine)
     sql.facts.read("SELECT 1")
-    receipt = sql.write(Turn(1, "user", "My dog is called Rex."))
-    assert known(sql) == {} and "another person" in receipt.detail[0].meta["refused"][0]
-    sql.write(Turn(3, "user", "My dog is called Rex."))
+    sql.write(Turn(1, "user", "My dog is called Rex."))
+    receipt = sql.write(Turn(3, "user", "My dog is called Rex."))
+    assert "another person" in receipt.detail[0].meta["refused"][0] and not sql.facts.table().cells
     assert known(sql) == {"user.dog": "Rex"}
 
 
@@ -133,6 +134,22 @@ def test_restarting_asks_no_agent_again_and_a_missing_turn_is_caught_up(tmp_path
     again = memory(tmp_path, engine)
     tell(again, "My dog is called Rex.", "Okay.", "My city is Lund.")
     assert len(engine.calls) == 1 and known(again) == {"user.dog": "Rex", "user.city": "Lund"}
+    again.close()
+
+
+def test_a_message_waits_for_its_reply_and_is_not_lost_without_one(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    sql = memory(tmp_path, engine)
+    sql.write(Turn(1, "user", "My dog is called Rex."))
+    assert engine.calls == []
+    sql.write(Turn(2, "user", "My city is Lund."))
+    assert len(engine.calls) == 1 and engine.calls[0].splitlines()[-1] == "user: > user: My dog is called Rex."
+    sql.close()
+    again = memory(tmp_path, engine)
+    tell(again, "My dog is called Rex.")
+    again.write(Turn(2, "user", "My city is Lund."))
+    assert len(engine.calls) == 1, "what was learnt is not asked again"
+    assert "user.city: Lund" in str(ask(again, "what is my city?").messages), "a question waits for it"
     again.close()
 
 

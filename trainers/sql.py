@@ -128,7 +128,7 @@ class Distil:
 
         A batch in which nothing is fit to be learnt is learnt from the world.
         """
-        alone = [case.text.rpartition("\n")[2] for case in cases]
+        alone = [case.line for case in cases]
         rows = [self.episodes.prompt(case, text) for case, text in zip(cases, alone, strict=True)]
         ids, attention = self.episodes.padded(rows)
         with policy.bare(model):

@@ -57,6 +57,11 @@ class Episode:
     reads: frozenset[Cell]  # retrieval: cells to read
 
     @property
+    def line(self) -> str:
+        """The target's line alone."""
+        return _marked(self.text)
+
+    @property
     def answer(self) -> str:
         """What its adapter should write."""
         return spelt(self.sql, self.gist)
@@ -88,7 +93,7 @@ def episode(agent: str, case: Case) -> Episode:
     for key, row in case.after.rows.items():
         old = case.before.rows.get(key, {"name": key})
         wanted |= {(key, name): row.get(name, "") for name in {**old, **row} if old.get(name) != row.get(name)}
-    target = "assistant" if user.rpartition("\n> ")[2].removeprefix("> ").startswith("assistant:") else "user"
+    target = "assistant" if _marked(user).startswith("> assistant:") else "user"
     reads = frozenset((keys.index(key) + 1, name) for key, name in case.reads)
     return Episode(agent, system, user, case.sql, table, target, case.gist, wanted, reads)
 
@@ -173,6 +178,11 @@ def fit_to_teach(case: Episode, text: str, line: str) -> bool:
     values = [change.new for change in done.changes if change.new]
     mine = all(change.person == person for change in done.changes) and not done.people
     return bool(values) and mine and all(_contained(value, line) >= CONTAINED for value in values)
+
+
+def _marked(text: str) -> str:
+    """The line that is marked in a storage call's text; the text itself where none is."""
+    return next((line for line in text.splitlines() if line.startswith("> ")), text)
 
 
 def _contained(value: str, line: str) -> float:

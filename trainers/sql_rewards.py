@@ -47,8 +47,8 @@ def storage_reward(text: str, table: Table, target: str, wanted: Cells, *, trunc
     }
     for new in done.difference.people:
         made |= {(new.name, field): value for field, value in new.cells}
-    theirs = {who for who, _ in wanted} | {target}
-    leak = sum(who not in theirs for who, _ in made) / len(made) if made else 0.0
+    theirs = {who.casefold() for who, _ in wanted} | {target}
+    leak = sum(who.casefold() not in theirs for who, _ in made) / len(made) if made else 0.0
     noop, valid = declined(text), ran_as_written(done.statements) and not done.repairs
     main = soft_f1(made, wanted)
     total = main + 0.1 * (valid or noop) - LEAK * leak - CALL * (not noop) - TRUNCATED * truncated
@@ -82,7 +82,7 @@ def soft_f1(made: Cells, wanted: Cells) -> float:
             (0.5 * token_f1(value, other) + 0.5 * token_f1(field, name), (who, field), (who, name))
             for (who, field), value in made.items()
             for (whose, name), other in wanted.items()
-            if who == whose
+            if who.casefold() == whose.casefold()  # a person may be written as they are typed
         ),
         key=lambda pair: (-pair[0], pair[1:]),
     )

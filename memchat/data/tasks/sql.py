@@ -5,8 +5,8 @@ One episode is one call of an agent: a system line (task, what the table holds, 
 else, in few words (`memchat.prompts`); the SQL itself has the forms of `sql` in ``assets/world/sql.toml``:
 
 * *storage*: the target person by handle and display name; the target's row as ``field = value`` lines; the names of
-  the other known fields; whether rows of other people are kept, and whose exist; then, as the user line, the pair of
-  chat lines with the target marked ``>``. Answer: statements one a line, or ``NOOP``.
+  the other known fields; whether rows of other people are kept, and whose exist; then, as the user line, the target's
+  chat line, marked ``>``, after the one before it. Answer: statements one a line, or ``NOOP``.
 * *retrieval*: who asks whom; the fields, each with the people whose value is known, and no values; then the question.
   Answer: narrow SELECTs (one field, one person), or ``NOOP`` where nothing known is asked for.
 
@@ -25,6 +25,7 @@ from random import Random
 from typing import Any
 
 from memchat import prompts
+from memchat.data.grammar import expand
 from memchat.data.tasks.shared import fill, finish, pick, typed, unseen, value_of, word_of
 from memchat.data.tasks.sql_table import SPEAKERS, Table, retrieval_prompt, select_sql, storage_prompt, storage_sql
 from memchat.data.world.facts import listed
@@ -145,8 +146,13 @@ class _Writer:
         said = []
         for key, name, value in edits:
             my = {"user": "your", "assistant": "my"}.get(key, f"{key}'s")
-            noun = f"{my} name" if name == "name" else self.noun(self.items[name], my)
-            said.append(f"forget {noun}" if value is None else f"{noun} is {value}")
+            if name == "name":
+                said.append(f"{my} name is {value}")
+            elif value is None:
+                said.append(f"forget {self.noun(self.items[name], my)}")
+            else:
+                item = self.items[name]
+                said.append(fill(expand(item.forms["tell"][0])[0], x=item.thing, my=my, v=value))
         return listed(said)
 
     def wanted(self, asked: list[tuple[str, Item]]) -> str:
@@ -296,7 +302,9 @@ def storage_case(split: str, rng: Random, size: int) -> Case:
     before = writer.table.copy()
     system = storage_prompt(before, me, writer.people)
     sql = storage_sql(writer.table, turn.edits)
-    return made_case(before, writer.table, system, prompts.pair(said), sql, [], writer.changed(turn.edits))
+    return made_case(
+        before, writer.table, system, prompts.near(said, len(said) - 1), sql, [], writer.changed(turn.edits)
+    )
 
 
 class _Retrieval(_Writer):

@@ -31,19 +31,19 @@ def chat_cases(agent: str, split: str, rng: Random, size: int) -> list[Case]:
     names = {handle: handle.capitalize() if nameless else draw("person", split, rng) for handle in SPEAKERS}
     table = Table({handle: {"name": name} for handle, name in names.items()})
     people, found = rng.random() < 0.5, list[Case]()
-    for before, line in zip([None, *chat], chat, strict=False):
+    for before, line, after in zip([None, *chat], chat, [*chat[1:], None], strict=False):
         if agent == "retrieval" and line.role == "user" and (case := _asked(table, line)):
             found += [case] if case.reads or rng.random() < QUIET else []
-        case = _told(table, before, line, people)
+        case = _told(table, (before, line, after if line.role == "user" else None), people)
         table = case.after
         if agent == "storage" and (case.before.rows != case.after.rows or rng.random() < QUIET):
             found.append(case)
     return found
 
 
-def _told(table: Table, before: Line | None, line: Line, people: bool) -> Case:
-    """The call of the storage agent for a line."""
-    after, edits = table.copy(), []
+def _told(table: Table, lines: tuple[Line | None, Line, Line | None], people: bool) -> Case:
+    """The call of the storage agent for a line between two others; what follows is the reply to a user's."""
+    line, after, edits = lines[1], table.copy(), []
     for (owner, field), value in line.edits:
         key = _key(owner)
         if key not in SPEAKERS and not people:
@@ -51,9 +51,10 @@ def _told(table: Table, before: Line | None, line: Line, people: bool) -> Case:
         if value is not None or field in table.rows.get(key, {}).keys() - {"name"}:  # a name can only be changed
             edits.append((key, field, value))
     system = storage_prompt(table, line.role, people)
-    said = [(one.role, one.text) for one in (before, line) if one is line or (one and one.role != line.role)]
+    near = [one for one in lines if one is line or (one and one.role != line.role)]
+    text = prompts.near([(one.role, one.text) for one in near], near.index(line))
     gist = line.gist if line.edits else ""
-    return made_case(table, after, system, prompts.pair(said), storage_sql(after, edits), [], gist)
+    return made_case(table, after, system, text, storage_sql(after, edits), [], gist)
 
 
 def _asked(table: Table, line: Line) -> Case | None:

@@ -29,7 +29,7 @@ from memchat.memory.sql.oplog import Op
 from memchat.memory.sql.past import past
 from memchat.memory.sql.sandbox import Read, Row, Statement, run_retrieval, run_storage
 from memchat.memory.sql.search import search
-from memchat.memory.sql.table import ASSISTANT, OTHER, Cell, Change, Decision, Table
+from memchat.memory.sql.table import ASSISTANT, OTHER, USER, Cell, Change, Decision, Table
 
 FILE, TURNS = "facts.db", "turns.json"
 
@@ -62,6 +62,7 @@ class Sql:
         self.storage = Agent("storage", engine, settings.sql)
         self.retrieval = Agent("retrieval", engine, settings.sql)
         self._turns: list[Turn] = []
+        self._waiting = False
         self._elsewhere = self.facts.heard()
 
     @property
@@ -86,6 +87,7 @@ class Sql:
     # -- reading ------------------------------------------------------------------------------------------------------
 
     def recall(self, turn: Turn, budget: Budget) -> Recall:
+        self._settle()
         self._leave_other_branches()
         table, block = self.facts.table(), list[Message]()
         found = Consulted((), ladder.NONE, (), ())
@@ -147,14 +149,29 @@ class Sql:
     # -- writing ------------------------------------------------------------------------------------------------------
 
     def write(self, turn: Turn) -> Receipt:
-        before = self._turns[-1] if self._turns else None
+        """A message of the user waits for its reply, which often says in plain words what the user meant."""
+        receipt = self._settle() if turn.role == USER else Receipt()
         self._turns.append(turn)
+        if turn.role == USER:
+            self._waiting = True
+            return receipt
+        receipt.take_in(self._settle(-2))
+        receipt.take_in(self._learn(len(self._turns) - 1))
+        return receipt
+
+    def _settle(self, place: int = -1) -> Receipt:
+        """Learn from the user's message that waits for a reply, if there is one: it stands at this place."""
+        waiting, self._waiting = self._waiting, False
+        return self._learn(len(self._turns) + place) if waiting else Receipt()
+
+    def _learn(self, place: int) -> Receipt:
+        turn = self._turns[place]
         known = turn.id in self._elsewhere
         self._elsewhere.discard(turn.id)
         if known or self.facts.read_only or (turn.role == ASSISTANT and not self.settings.assistant):
             return Receipt()
         named = self._named(turn)
-        op, statements = self._store(turn, before)
+        op, statements = self._store(place)
         return _receipt([*named, op], statements)
 
     def _named(self, turn: Turn) -> list[Op]:
@@ -166,17 +183,19 @@ class Sql:
         decision = Decision("update", Change(person.id, "name", person.name, name))
         return [self.facts.apply([decision], actor="rule", kind="name", turn=turn.id, said_at=turn.at, once=True)]
 
-    def _store(self, turn: Turn, before: Turn | None) -> tuple[Op, Sequence[Statement]]:
+    def _store(self, place: int) -> tuple[Op, Sequence[Statement]]:
         """What the storage agent makes of a turn: the op, and how each of its statements went."""
-        table = self.facts.table()
+        table, turn = self.facts.table(), self._turns[place]
         target, people = table.person(turn.role).id, self.settings.people
-        lines = [(t.role, t.content) for t in (before, turn) if t is not None and (t is turn or t.role != turn.role)]
+        near = self._turns[max(0, place - 1) : place + (2 if turn.role == USER else 1)]
+        lines = [(t.role, t.content) for t in near if t is turn or (t.role != turn.role and t.content)]
+        marked = lines.index((turn.role, turn.content))
         system = storage_prompt(table, turn.role, turn.content, self.facts, people)
         others = [p.name for p in table.people if p.relation == OTHER] if people else None
         # What the other speaker said counts where the line is no more than a yes; a list that grows is written anew.
-        heard = lines if len(turn.content.split()) <= _YES else lines[-1:]
+        heard = lines[: marked + 1] if len(turn.content.split()) <= _YES else [lines[marked]]
         said = [*(text for _, text in heard), *(others or ()), *table.row(target).values()]
-        answer = self.storage.write(system, prompts.pair(lines), table.fields, others, said)
+        answer = self.storage.write(system, prompts.near(lines, marked), table.fields, others, said)
         done = run_storage(answer.text, table, target, self.facts.field_aliases())
         self.storage.judged(_valid(done.statements))
         verdict = policy.judge(
@@ -205,12 +224,14 @@ class Sql:
 
     def fork(self, folder: Path, turns: Mapping[int, int]) -> None:
         """Leave in `folder` what a fork begins with: turn of this conversation -> its number in the fork."""
+        self._settle()
         copy_branch(self.facts, folder / FILE, turns)
 
     # -- for the eye and the hand -------------------------------------------------------------------------------------
 
     def items(self, query: str | None = None, at: int | None = None) -> Iterator[Item]:
         """What is known; with `at`, what was known after that change of the log, and first the change (see `past`)."""
+        self._settle()
         if at is None:
             table, facts = self.facts.table(), self.facts.facts()
         else:
@@ -228,9 +249,11 @@ class Sql:
 
     def command(self, text: str) -> str:
         """What a command of the user's does or shows, as Markdown; see `commands`."""
+        self._settle()
         return run_command(self.facts, text)
 
     def forget(self, turns: Iterable[int]) -> Receipt:
+        self._settle()
         gone, before = set(turns), len(self._turns)
         self._turns = [turn for turn in self._turns if turn.id not in gone]
         erase.erase(self.facts, turns=gone)
@@ -241,6 +264,7 @@ class Sql:
         return Bytes(host=len(self._dump()), disk=pages * size + len(self._dump()))
 
     def save(self, folder: Path) -> None:
+        self._settle()
         shutil.copyfile(self.facts.backup(), folder / FILE)
         (folder / TURNS).write_bytes(self._dump())
 
@@ -256,6 +280,7 @@ class Sql:
         return json.dumps([asdict(turn) for turn in self._turns], ensure_ascii=False).encode()
 
     def close(self) -> None:
+        """A message that still waits for its reply is learnt from when the conversation is opened again."""
         self.facts.close("bye")
         self._open.close()
 
