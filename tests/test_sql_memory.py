@@ -153,6 +153,16 @@ def test_a_message_waits_for_its_reply_and_is_not_lost_without_one(tmp_path: Pat
     again.close()
 
 
+def test_a_message_whose_agent_failed_is_learnt_from_later() -> None:
+    sql = memory()
+    sql.write(Turn(1, "user", "My dog is called Rex."))
+    write, sql.storage.write = sql.storage.write, None  # type: ignore
+    with pytest.raises(TypeError):
+        sql.write(Turn(2, "assistant", "Okay."))
+    sql.storage.write = write  # type: ignore[method-assign]
+    assert known(sql) == {"user.dog": "Rex"}
+
+
 def test_what_was_said_on_another_branch_does_not_hold_here(tmp_path: Path) -> None:
     sql = memory(tmp_path)
     tell(sql, "My dog is called Rex.", "Okay.")

@@ -75,7 +75,9 @@ def run(
     """
     wanted = _with_limit(task.wanted, engine, settings)
     chosen = select(wanted, lambda c: full_prompt(engine, settings, c))
-    check_unseen(wanted, chosen.conversations, _worn_by(engine))
+    modes = {applied(memory, settings)[0] for memory in task.memories}
+    worn = [adapter for adapter in _worn_by(engine) if adapter.name.partition("_")[0] in modes]
+    check_unseen(wanted, chosen.conversations, worn)
     total = chosen.probes * len(task.memories)
     described = describe(task.memories, wanted, engine, settings, chosen)
     with Transcripts.opened(folder, described, resume=resume, force=force) as files:

@@ -83,6 +83,11 @@ def _item(forms: dict[str, Any], thing: str) -> Item:
     return Item(name, fill(forms["pool"], x=thing), thing, forms)
 
 
+def _whose(key: str) -> str:
+    """The possessive of a row's person in the assistant's mouth."""
+    return {"user": "your", "assistant": "my"}.get(key, f"{key}'s")
+
+
 class _Writer:
     """Draws the table and the lines of one call. Only the `shown` row gets true values: the prompt has no others."""
 
@@ -145,7 +150,7 @@ class _Writer:
         """The edits in the assistant's words."""
         said = []
         for key, name, value in edits:
-            my = {"user": "your", "assistant": "my"}.get(key, f"{key}'s")
+            my = _whose(key)
             if name == "name":
                 said.append(f"{my} name is {value}")
             elif value is None:
@@ -157,9 +162,7 @@ class _Writer:
 
     def wanted(self, asked: list[tuple[str, Item]]) -> str:
         """What is asked, in the assistant's words."""
-        return listed(
-            [self.noun(item, {"user": "your", "assistant": "my"}.get(key, f"{key}'s")) for key, item in asked]
-        )
+        return listed([self.noun(item, _whose(key)) for key, item in asked])
 
     def turn(self, kind: str, **values: str) -> str:
         return fill(pick(self.turns[kind], self.split, self.rng), **values)

@@ -62,7 +62,7 @@ class Sql:
         self.storage = Agent("storage", engine, settings.sql)
         self.retrieval = Agent("retrieval", engine, settings.sql)
         self._turns: list[Turn] = []
-        self._waiting = False
+        self._waiting: int | None = None  # place of the user's message that has no reply yet
         self._elsewhere = self.facts.heard()
 
     @property
@@ -153,16 +153,19 @@ class Sql:
         receipt = self._settle() if turn.role == USER else Receipt()
         self._turns.append(turn)
         if turn.role == USER:
-            self._waiting = True
+            self._waiting = len(self._turns) - 1
             return receipt
-        receipt.take_in(self._settle(-2))
+        receipt.take_in(self._settle())
         receipt.take_in(self._learn(len(self._turns) - 1))
         return receipt
 
-    def _settle(self, place: int = -1) -> Receipt:
-        """Learn from the user's message that waits for a reply, if there is one: it stands at this place."""
-        waiting, self._waiting = self._waiting, False
-        return self._learn(len(self._turns) + place) if waiting else Receipt()
+    def _settle(self) -> Receipt:
+        """Learn from the user's message that waits, if there is one; where that fails it goes on waiting."""
+        if self._waiting is None:
+            return Receipt()
+        receipt = self._learn(self._waiting)
+        self._waiting = None
+        return receipt
 
     def _learn(self, place: int) -> Receipt:
         turn = self._turns[place]
@@ -274,6 +277,7 @@ class Sql:
         shutil.copyfile(folder / FILE, path)
         self.facts = self._open.enter_context(FactStore(path))
         self._turns = [Turn(**row) for row in json.loads((folder / TURNS).read_text("utf-8"))]
+        self._waiting = None
         self._elsewhere = self.facts.heard() - {turn.id for turn in self._turns}
 
     def _dump(self) -> bytes:
