@@ -44,11 +44,16 @@ def retrieval(user: str, assistant: str, fields: Iterable[tuple[str, Iterable[st
     return "\n".join([*lines, form["form"]])
 
 
-def note(who: str, field: str, value: str | None, since: str = "") -> str:
-    """One row that the model answers from; None is a value that is not known."""
+def note(who: str, field: str, value: str | None, since: str = "", noted: str = "") -> str:
+    """One row that the model answers from; None is a value that is not known.
+
+    Args:
+        noted: the row in plain words, as the agent noted it.
+    """
     form = _form("notes")
     dated = form["since"].format(date=since) if since else ""
-    return form["row"].format(who=who, field=field, value=value or form["unknown"], since=dated)
+    said = form["noted"].format(text=noted) if noted else ""
+    return form["row"].format(who=who, field=field, value=value or form["unknown"], since=dated, noted=said)
 
 
 def notes(rows: Iterable[str]) -> str:

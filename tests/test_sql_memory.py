@@ -317,6 +317,34 @@ def test_an_adapter_notes_what_it_understood_and_the_note_is_not_kept() -> None:
     assert plain("-- it's cut off") == "" and plain(f"{sql}\n-- kept") == f"{sql}\n-- kept"
 
 
+def test_a_row_comes_with_the_note_of_the_agent_as_long_as_all_it_wrote_then_holds() -> None:
+    me = "WHERE relation = 'user';"
+    add = "ALTER TABLE users ADD COLUMN {} TEXT;\nUPDATE users SET {} = ' {}' " + me
+    both = "\n".join(["-- your dog is called Rex and you live in Lund", add.format(*2 * ["dog"], "Rex"),
+                      add.format(*2 * ["city"], "Lund")])  # fmt: skip
+    reads = f"SELECT dog FROM users {me}"
+    moved = f"-- you live in Malmo now\nUPDATE users SET city = ' Malmo' {me}"
+    wrong = f"-- you live in Ystad\nUPDATE users SET city = ' Oslo' {me}"
+    engine = Scripted(both, reads, moved, reads, f"SELECT city FROM users {me}", wrong, f"SELECT city FROM users {me}")
+    sql = memory(engine=engine, recent_turns=0)
+
+    def row(question: str) -> str:
+        return str(ask(sql, question).messages[0].content.splitlines()[1])
+
+    tell(sql, "I live in Lund with my dog Rex.")
+    assert (
+        row("what is my dog?") == 'user.dog: Rex (since 3 May) (noted: "your dog is called Rex and you live in Lund")'
+    )
+    tell(sql, "I moved to Malmo.", first=3)
+    assert row("what is my dog?") == "user.dog: Rex (since 3 May)", "the old city stands in the note"
+    assert row("what is my city?") == 'user.city: Malmo (since 3 May) (noted: "you live in Malmo now")'
+    tell(sql, "I live in Oslo.", first=5)
+    assert row("what is my city?") == "user.city: Oslo (since 3 May)", "the note says something else"
+    sql.command("set user.city Bergen")
+    engine.answers.append(f"SELECT city FROM users {me}")
+    assert row("what is my city?").startswith("user.city: Bergen (since ") and "noted" not in row("and my city?")
+
+
 def test_the_registry_names_the_commands_there_are() -> None:
     assert set(registry.MODES["sql"].commands) == set(COMMANDS)
 

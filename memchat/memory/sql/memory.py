@@ -29,6 +29,7 @@ from memchat.memory.sql.oplog import Op
 from memchat.memory.sql.past import past
 from memchat.memory.sql.sandbox import Read, Row, Statement, run_retrieval, run_storage
 from memchat.memory.sql.search import search
+from memchat.memory.sql.spelling import noted
 from memchat.memory.sql.table import ASSISTANT, OTHER, USER, Cell, Change, Decision, Table
 
 FILE, TURNS = "facts.db", "turns.json"
@@ -94,7 +95,7 @@ class Sql:
         if table.cells:
             found = self.consult(turn.content, table)
             if found.rows:
-                block = [Message("system", prompts.notes(_note(row, table) for row in found.rows))]
+                block = [Message("system", prompts.notes(self._row(row, table) for row in found.rows))]
         said = recent(self._turns, turn, replace(budget, count=lambda m: budget.count([*block, *m])), self._recent)
         said.messages = [*block, *said.messages]
         said.trace = [*self._trace(found, table), *said.trace]
@@ -145,6 +146,24 @@ class Sql:
             text = prompts.note(names[row.person], row.field, row.value)
             items.append(Item("row", text, turns, str(fact.id) if fact else "", meta={"rung": found.rung}))
         return items
+
+    def _row(self, row: Row, table: Table) -> str:
+        """A row as the model reads it."""
+        person = next(p for p in table.people if p.id == row.person)
+        since = f"{(at := datetime.fromisoformat(row.since)).day} {at:%B}" if row.since and row.value else ""
+        return prompts.note(person.handle, row.field, row.value, since, self._noted(row))
+
+    def _noted(self, row: Row) -> str:
+        """What the storage agent noted when it wrote the row, as long as all that it wrote then still holds.
+
+        A small model understands the note more easily than a field's name.
+        """
+        fact = self.facts.fact(row.person, row.field)
+        if fact is None or row.value is None:
+            return ""
+        note, together = noted(self.facts.op(fact.op).raw), self.facts.facts("f.op_id = ?", (fact.op,))
+        holds = all(one.retired_at is None for one in together)
+        return note if holds and row.value.casefold() in note.casefold() else ""
 
     # -- writing ------------------------------------------------------------------------------------------------------
 
@@ -294,12 +313,6 @@ def _meta(fact: Fact) -> dict[str, Any]:
         "person": fact.person, "field": fact.field, "value": fact.value, "since": fact.valid_from,
         "source": fact.source, "op": fact.op, "locked": fact.locked,
     }  # fmt: skip
-
-
-def _note(row: Row, table: Table) -> str:
-    person = next(p for p in table.people if p.id == row.person)
-    since = f"{(at := datetime.fromisoformat(row.since)).day} {at:%B}" if row.since and row.value else ""
-    return prompts.note(person.handle, row.field, row.value, since)
 
 
 def _valid(statements: Sequence[Statement]) -> bool:

@@ -29,3 +29,9 @@ def spelt(sql: str, gist: str = "") -> str:
 def plain(text: str) -> str:
     """What an adapter wrote, as SQL has it."""
     return _LITERAL.sub(r"'\1'", _NOTE.sub("", text, count=1) if _NOTE.match(text) else text)
+
+
+def noted(text: str) -> str:
+    """The note in what an adapter wrote, or nothing."""
+    found = _NOTE.match(text)
+    return found[1].strip() if found else ""
