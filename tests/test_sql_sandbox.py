@@ -37,6 +37,16 @@ def outcomes(sql: str) -> list[str]:
     return [statement.outcome for statement in run_storage(sql, TABLE, 1).statements]
 
 
+def test_who_is_named_for_the_first_time_is_added() -> None:
+    done = run_storage("UPDATE users SET job = 'pilot' WHERE name = 'O''Neil';", TABLE, 1)
+    assert [(p.name, p.cells) for p in done.difference.people] == [("O'Neil", (("job", "pilot"),))]
+    assert [s.outcome for s in done.statements] == ["repaired"] and not done.difference.changes
+    for known in ("ana", "Bri", "me"):
+        assert not run_storage(f"UPDATE users SET job = 'pilot' WHERE name = '{known}'", TABLE, 1).difference.people
+    for more in ("WHERE name = 'Eve' AND city = 'Oslo'", "WHERE relation = 'friend'"):
+        assert not run_storage(f"UPDATE users SET job = 'pilot' {more}", TABLE, 1).difference.people
+
+
 # What the starter's agents are trained to write
 
 

@@ -37,9 +37,9 @@ CONTAINED = 0.6
 """Share of a taught value's words that must stand in the target's line: a frozen teacher makes some up."""
 
 _CHOSEN = re.compile(
-    r"^\w+|(?<=COLUMN )\w+|(?<=SET )\w+|(?<=SELECT )\w+|'(?:[^']|'')*'|(?<=\(name, relation, )\w+", re.MULTILINE
+    r"^--.*|^\w+|(?<=COLUMN )\w+|(?<=SET )\w+|(?<=SELECT )\w+|'(?:[^']|'')*'|(?<=\(name, relation, )\w+", re.MULTILINE
 )
-"""What an answer says beside the forms of SQL: what is to be done, fields, values, whose row."""
+"""What an answer says beside the forms of SQL: notes, what is to be done, fields, values, whose row."""
 
 
 @dataclass(frozen=True)
@@ -163,8 +163,7 @@ def focus(tokenizer: Any, answers: Sequence[str], width: int) -> Tensor:
     """
     hits = torch.zeros(len(answers), width)
     for i, text in enumerate(answers):
-        note = text.find("\n") if text.startswith("--") else 0
-        spans = [(0, note), *(found.span() for found in _CHOSEN.finditer(text, note and note + 1))]
+        spans = [found.span() for found in _CHOSEN.finditer(text)]
         offsets = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True).offset_mapping
         for j, (a, b) in enumerate(offsets, width - 1 - len(offsets)):
             hits[i, j] = float(any(a < end and start < b for start, end in spans))

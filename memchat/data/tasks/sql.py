@@ -50,7 +50,7 @@ class Item:
 class Case:
     """One call of an agent: the table before and after it, its SQL, and the (row, field) cells it reads.
 
-    `gist` is what the line tells or asks, in the assistant's words; empty in small talk.
+    `gist` is what the line tells or asks, in the assistant's words, a line for each edit; empty in small talk.
     """
 
     dialogue: Dialogue
@@ -147,7 +147,7 @@ class _Writer:
         return fill(item.forms["noun"], x=item.thing, my=my)
 
     def changed(self, edits: list[tuple[str, str, str | None]]) -> str:
-        """The edits in the assistant's words."""
+        """The edits in the assistant's words, a line for each."""
         said = []
         for key, name, value in edits:
             my = _whose(key)
@@ -158,7 +158,7 @@ class _Writer:
             else:
                 item = self.items[name]
                 said.append(fill(expand(item.forms["tell"][0])[0], x=item.thing, my=my, v=value))
-        return listed(said)
+        return "\n".join(said)
 
     def wanted(self, asked: list[tuple[str, Item]]) -> str:
         """What is asked, in the assistant's words."""

@@ -43,18 +43,18 @@ def chat_cases(agent: str, split: str, rng: Random, size: int) -> list[Case]:
 
 def _told(table: Table, lines: tuple[Line | None, Line, Line | None], people: bool) -> Case:
     """The call of the storage agent for a line between two others; what follows is the reply to a user's."""
-    line, after, edits = lines[1], table.copy(), []
-    for (owner, field), value in line.edits:
+    line, after, edits, gist = lines[1], table.copy(), [], []
+    for said, ((owner, field), value) in zip(line.gist.splitlines(), line.edits, strict=bool(line.edits)):
         key = _key(owner)
         if key not in SPEAKERS and not people:
             continue
         if value is not None or field in table.rows.get(key, {}).keys() - {"name"}:  # a name can only be changed
             edits.append((key, field, value))
+            gist.append(said)
     system = storage_prompt(table, line.role, people)
     near = [one for one in lines if one is line or (one and one.role != line.role)]
     text = prompts.near([(one.role, one.text) for one in near], near.index(line))
-    gist = line.gist if line.edits else ""
-    return made_case(table, after, system, text, storage_sql(after, edits), [], gist)
+    return made_case(table, after, system, text, storage_sql(after, edits), [], "\n".join(gist))
 
 
 def _asked(table: Table, line: Line) -> Case | None:

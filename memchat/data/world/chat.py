@@ -85,7 +85,7 @@ class Chat(Lists):
             fact.turns.append(turn)
             self.facts[fact.owner, fact.attribute.key] = fact
         self.lines[turn].edits = tuple((fact.cell, fact.value) for fact in facts)
-        self.lines[turn].gist = listed([fact.statement for fact in facts])
+        self.lines[turn].gist = "\n".join(fact.statement for fact in facts)
 
     def wrapped(self, core: str) -> str:
         """The sentence as people put it into a message: alone, introduced, or beside something else."""

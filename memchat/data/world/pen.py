@@ -19,7 +19,7 @@ class Line:
         kind: what it is for (tell, talk, ask, ...). values: what in it was told before. The trainer weights by both.
         edits: cells that it changes, with the new value, or None for what holds no more or is to be forgotten.
         reads: cells that hold what it asks for; nothing where that is not known.
-        gist: what it tells or asks, in the assistant's words; nothing in small talk.
+        gist: what it tells or asks, in the assistant's words, a line for each edit; nothing in small talk.
     """
 
     role: str

@@ -21,7 +21,7 @@ from memchat.memory.sql import grammar
 from memchat.memory.sql.facts import FactStore
 from memchat.memory.sql.fields import similarity
 from memchat.memory.sql.search import search
-from memchat.memory.sql.spelling import plain
+from memchat.memory.sql.spelling import plain, unspaced
 from memchat.memory.sql.table import ASSISTANT, OTHER, USER, Table
 
 NEW_TOKENS = {"storage": 192, "retrieval": 192}
@@ -34,8 +34,14 @@ _WATCHED, _INVALID = 20, 2
 
 @dataclass(frozen=True)
 class Answer:
-    """What an agent wrote. `adapter` is empty for the bare model; `truncated`: it was cut at the limit of tokens."""
+    """What an agent wrote.
 
+    Attributes:
+        raw: all of it, with the notes of an adapter. text: its SQL.
+        adapter: empty for the bare model. truncated: it was cut at the limit of tokens.
+    """
+
+    raw: str
     text: str
     ms: float
     adapter: str
@@ -73,9 +79,10 @@ class Agent:
         generation = GenerationSettings(max_new_tokens=NEW_TOKENS[self.kind])
         pieces = list(self.engine.generate(prompt, generation, reach))
         answer = "".join(piece for piece in pieces if isinstance(piece, str)).strip()
-        answer = plain(answer) if self.adapter or lark else answer  # the grammar lets every model write a note
+        spelt = bool(self.adapter or lark)  # the grammar lets every model write notes
+        sql, raw = (plain(answer), unspaced(answer)) if spelt else (answer, answer)
         took, adapter = (time.perf_counter() - started) * 1000, self.adapter.id if self.adapter else ""
-        return Answer(answer, took, adapter, bool(lark), pieces[-1].reason == "length")
+        return Answer(raw, sql, took, adapter, bool(lark), pieces[-1].reason == "length")
 
     def judged(self, valid: bool) -> None:
         """Tell whether the last answer ran without repair: `auto` decoding goes by it."""

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 _SELECTS = 12
 _STATEMENTS = 8
-_INSERTS = 4
 _NOTE = r"/-- [^\n]{1,300}\n/"
 _LISTED = 12
 _NAMES = 3
@@ -25,17 +24,17 @@ def storage(fields: Sequence[str], people: Sequence[str] | None, said: Sequence[
         said: what values are made of: each is a run of words of one of these texts, or a list of such runs. What
             nobody said cannot be stored, and no name gets a letter wrong. A space may stand before it (`spelling`).
     """
-    inserting = "" if people is None else rf""" | (line "\n"){{0,{_INSERTS}}} insert ("\n" next){{0,{_INSERTS}}}"""
+    insert, person = (" | insert", ' | "name = " NAME') if people is not None else ("", "")
     return rf"""
-start: /\s?/ NOTE? (NOOP | line ("\n" line){{0,{_STATEMENTS - 1}}}{inserting})
-line: (alter update FIELD " = " STRING | update field " = " (STRING | "NULL")) " WHERE " person ";"
+start: /\s?/ (NOTE? NOOP | line ("\n" line){{0,{_STATEMENTS - 1}}})
+line: NOTE? (write " WHERE " person ";"{insert})
+write: alter update FIELD " = " STRING | update field " = " (STRING | "NULL")
 insert: (alter into FIELD | into field) ") VALUES (" NAME ", 'other', " STRING ");"
-next: line | insert | (alter update FIELD | update field) " = " STRING " WHERE name = " NAME ";"
 alter: "ALTER TABLE users ADD COLUMN " FIELD " TEXT;\n"
 update: "UPDATE users SET "
 into: "INSERT INTO users (name, relation, "
 field: {_fields(fields)}
-person: {_people(people or ())}
+person: {_people(people or ())}{person}
 NOTE: {_NOTE}
 NOOP: "NOOP"
 FIELD: /[a-z][a-z0-9_]{{1,39}}/

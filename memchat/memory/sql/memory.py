@@ -154,16 +154,16 @@ class Sql:
         return prompts.note(person.handle, row.field, row.value, since, self._noted(row))
 
     def _noted(self, row: Row) -> str:
-        """What the storage agent noted when it wrote the row, as long as all that it wrote then still holds.
+        """What the storage agent noted of the row, unless that says as well what holds no more.
 
-        A small model understands the note more easily than a field's name.
+        A small model understands it better than a field's name.
         """
         fact = self.facts.fact(row.person, row.field)
-        if fact is None or row.value is None:
+        note = noted(self.facts.op(fact.op).raw, row.value) if fact and row.value else ""
+        if not fact or not note:
             return ""
-        note, together = noted(self.facts.op(fact.op).raw), self.facts.facts("f.op_id = ?", (fact.op,))
-        holds = all(one.retired_at is None for one in together)
-        return note if holds and row.value.casefold() in note.casefold() else ""
+        gone = self.facts.facts("f.op_id = ? AND f.retired_at IS NOT NULL", (fact.op,))
+        return "" if any(one.value.casefold() in note.casefold() for one in gone) else note
 
     # -- writing ------------------------------------------------------------------------------------------------------
 
@@ -231,7 +231,7 @@ class Sql:
         wrong = [f"{s.text}: {s.reason}" for s in done.statements if s.outcome in ("failed", "refused")]
         executed = "\n".join(s.text for s in done.statements if s.outcome in ("ok", "repaired"))
         op = self.facts.apply(
-            verdict.decisions, people=verdict.people, columns=verdict.columns, turn=turn.id, raw=answer.text,
+            verdict.decisions, people=verdict.people, columns=verdict.columns, turn=turn.id, raw=answer.raw,
             executed=executed, adapter=answer.adapter, ms=answer.ms, error="; ".join(wrong), said_at=turn.at, once=True,
         )  # fmt: skip
         return op, done.statements

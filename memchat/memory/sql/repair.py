@@ -143,6 +143,15 @@ def mend(statement: str) -> tuple[str, tuple[str, ...]]:
     return statement, tuple(done)
 
 
+_SET = re.compile(rf"UPDATE\s+users\s+SET\s+(\w+)\s*=\s*({_STRING})\s+WHERE\s+name\s*=\s*({_STRING})\s*;?\s*\Z", re.I)
+
+
+def add_person(statement: str) -> str:
+    """An UPDATE that sets a field of somebody by name, as the INSERT for somebody new; anything else as it is."""
+    form = r"INSERT INTO users (name, relation, \1) VALUES (\3, 'other', \2);"
+    return _SET.sub(form, statement)
+
+
 def _apostrophes(text: str) -> tuple[list[int], bool] | None:
     """(Quotes that stand inside a value, whether a value is open at the end); None where it cannot be told."""
     inside: list[int] = []

@@ -165,7 +165,10 @@ def _store(box: Box, text: str, original: str, people: Mapping[str, int], aliase
                 return _failed(text, error)
             text = mended
         else:
-            named = repair.name_people(text, people) if changed == 0 and "person" not in did else text
+            named = text
+            if changed == 0 and "person" not in did:
+                named = repair.name_people(text, people)
+                named = repair.add_person(text) if named == text else named
             if named == text:
                 return _outcome(text, original, did, "no row changed" if changed == 0 else "")
             text = named

@@ -1,37 +1,52 @@
-"""What an adapter writes and how it spells it: a note of what it understood, then SQL whose values begin with a space.
+"""What an adapter writes and how it spells it: notes of what it understood, and SQL whose values begin with a space.
 
     -- your exam is on may 25
     UPDATE users SET exam_day = ' may 25' WHERE relation = 'user';
+    -- you live in Lund
+    UPDATE users SET city = ' Lund' WHERE relation = 'user';
 
-The note says what the line tells or asks in the words that the chat model itself would answer in; which field and which
-value that is follows more easily from it than from the many ways in which people put things.
+A note says one thing that the line tells, or what it asks, in the words that the chat model itself would answer in;
+which field and which value that is follows more easily from it than from the many ways in which people put things.
 
 The space is there because a tokenizer of subwords has other tokens for a word after a quote than for the word after a
 space, as the chat has it. With it a value's tokens are those of the line it is taken from, and a small model need only
-copy them. Neither note nor space is left when the SQL is run, stored or shown.
+copy them. Neither notes nor spaces are left when the SQL is run.
 """
 
 from __future__ import annotations
 
 import re
 
-_NOTE = re.compile(r"\s*--([^\n]*)(?:\n|\Z)")
+_NOTE = re.compile(r"^[ \t]*--([^\n]*)(?:\n|\Z)", re.M)
 _LITERAL = re.compile(r"' *((?:[^']|'')*)'")
+_STEP = re.compile(r"(?:ALTER[^\n]*\n)*[^\n]+")
+"""A statement, after those that make the column for it."""
 _HANDLES = frozenset({"user", "assistant", "other"})
 
 
 def spelt(sql: str, gist: str = "") -> str:
-    """The SQL as an adapter learns it, after a note where there is something to say."""
+    """The SQL as an adapter learns it; before each statement the line of the gist that it is about.
+
+    A gist of as many lines as there are statements goes between them, any other one stands before them all.
+    """
     said = _LITERAL.sub(lambda hit: f"'{hit[1]}'" if hit[1] in _HANDLES else f"' {hit[1]}'", sql)
-    return f"-- {gist}\n{said}" if gist else said
+    notes, steps = gist.splitlines(), _STEP.findall(said)
+    if len(notes) != len(steps):
+        notes, steps = notes and [" and ".join(notes)], [said]
+    return "\n".join(f"-- {note}\n{step}" for note, step in zip(notes, steps, strict=True)) if notes else said
+
+
+def unspaced(text: str) -> str:
+    """What an adapter wrote, with values as SQL has them."""
+    return _LITERAL.sub(r"'\1'", text)
 
 
 def plain(text: str) -> str:
-    """What an adapter wrote, as SQL has it."""
-    return _LITERAL.sub(r"'\1'", _NOTE.sub("", text, count=1) if _NOTE.match(text) else text)
+    """The same without its notes."""
+    return unspaced(_NOTE.sub("", text)).rstrip("\n")
 
 
-def noted(text: str) -> str:
-    """The note in what an adapter wrote, or nothing."""
-    found = _NOTE.match(text)
-    return found[1].strip() if found else ""
+def noted(text: str, value: str) -> str:
+    """The note in what an adapter wrote that says this value, the shortest one; or nothing."""
+    notes = [note.strip() for note in _NOTE.findall(text)]
+    return min((note for note in notes if value.casefold() in note.casefold()), key=len, default="")
