@@ -273,7 +273,8 @@ def test_the_grammar_knows_which_fields_and_people_there_are() -> None:
     known, made = f"UPDATE users SET dog = 'Rex' {me}", f"{add}\nUPDATE users SET city = 'Lund' {me}"
     unset, named = f"UPDATE users SET dog = NULL {me}", known.replace("dog", "name")
     notes = f"-- x\n{made}\n-- y\n{known}"
-    for text in ("NOOP", "-- Ana's dog\nNOOP", notes, known, made, f"{made}\n{known}", unset, named):
+    again = f"{made}\nUPDATE users SET city = 'Bo' WHERE relation = 'assistant';"
+    for text in ("NOOP", "-- Ana's dog\nNOOP", notes, again, known, made, f"{made}\n{known}", unset, named):
         assert fits(text, None), text
         assert fits(text, []), text
     hers = f"{add}\nUPDATE users SET city = 'Lund' WHERE name = 'Ana';"

@@ -16,7 +16,7 @@ _NAMES = 3
 def storage(fields: Sequence[str], people: Sequence[str] | None, said: Sequence[str]) -> str:
     """ALTER TABLE, UPDATE and INSERT on `users`, one a line, or NOOP.
 
-    A field that there is not is made first and gets its value then; only one that there is can be set to NULL.
+    A field that there is not is made first and gets its values then; only one that there is can be set to NULL.
 
     Args:
         fields: those there are.
@@ -26,8 +26,9 @@ def storage(fields: Sequence[str], people: Sequence[str] | None, said: Sequence[
     """
     insert, person = (" | insert", ' | "name = " NAME') if people is not None else ("", "")
     return rf"""
-start: /\s?/ (NOTE? NOOP | line ("\n" line){{0,{_STATEMENTS - 1}}})
+start: /\s?/ (NOTE? NOOP | line ("\n" next){{0,{_STATEMENTS - 1}}})
 line: NOTE? (write " WHERE " person ";"{insert})
+next: line | NOTE? update FIELD " = " STRING " WHERE " person ";"
 write: alter update FIELD " = " STRING | update field " = " (STRING | "NULL")
 insert: (alter into FIELD | into field) ") VALUES (" NAME ", 'other', " STRING ");"
 alter: "ALTER TABLE users ADD COLUMN " FIELD " TEXT;\n"
