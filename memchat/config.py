@@ -76,7 +76,8 @@ class SqlSettings:
     people: bool = False
     """Keep facts about other people, each in a row of their own."""
     fallback: bool = True
-    """Where the SQL found nothing: look for fields named in the question, then full-text search, then all of it."""
+    """Look for fields named in the question, also beside what the SQL read; where that is nothing, full-text search, then
+    all of it."""
     recent_turns: int = 4
     """Messages that the model sees word for word."""
     words: bool = True

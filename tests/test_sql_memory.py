@@ -194,6 +194,20 @@ def test_the_ladder_of_retrieval(answers: list[str], rung: str, rows: list[str])
     assert {item.meta["rung"] for item in trace if item.kind == "sql"} == {rung}
 
 
+def test_a_field_that_the_question_names_stands_beside_what_was_read_instead() -> None:
+    engine = Scripted()
+    sql = memory(engine=engine, recent_turns=0)
+    tell(sql, "My dog is called Rex.", "Okay.", "My city is Lund.", "Okay.")
+    wrong, right = ("SELECT city FROM users WHERE relation = 'user'", "SELECT dog FROM users WHERE relation = 'user'")
+    for answer, rows in ((wrong, ["user.city: Lund", "user.dog: Rex"]), (right, ["user.dog: Rex"]), ("NOOP", [])):
+        engine.answers = [answer]
+        trace = ask(sql, "what is the name of my dog?").trace
+        assert [item.text for item in trace if item.kind == "row"] == rows
+    engine.answers = [wrong]
+    sql.settings.fallback = False
+    assert [item.text for item in ask(sql, "and my dog?").trace if item.kind == "row"] == ["user.city: Lund"]
+
+
 def test_without_fallback_nothing_is_guessed() -> None:
     engine = Scripted()
     sql = memory(engine=engine, fallback=False, recent_turns=0)

@@ -1,19 +1,20 @@
 """What to read where the retrieval agent's SQL found nothing: simple rungs, each tried only if those above failed.
 
-The first rung, one more try with the error's text, is the agent's; these need no model.
+The first rung, one more try with the error's text, is the agent's; these need no model. What a question names better
+than the fields that were read for it stands beside them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from memchat.memory.sql import fields
 from memchat.memory.sql.table import ASSISTANT, USER, Cell, Table
 
 FIELDS, SEARCH, WHOLE, NONE = "fields", "search", "table", "none"
-FOUND, SMALL = 8, 25
+FOUND, SMALL, ALSO = 8, 25, 3
 
 Search = Callable[[str, int], Sequence[Cell]]
 """(question, how many) -> the cells that fit it best by full-text search, best first."""
@@ -45,20 +46,32 @@ def _spaced(text: str) -> str:
     return f" {' '.join(_WORD.findall(fields.plain(text)))} "
 
 
-def by_fields(question: str, table: Table) -> tuple[Cell, ...]:
-    """Known cells whose field's words stand in the question: all of them, or at least half where none has all."""
+def _shares(question: str, table: Table) -> dict[Cell, float]:
+    """Of the known cells of whom the question means, how many of the field's words stand in it."""
     asked, people = fields.words(question), meant(question, table)
     shares: dict[Cell, float] = {}
     for person, field in table.cells:
-        if people and person not in people:
-            continue
-        words = fields.words(field)
-        share = sum(any(fields.likeness(word, other) for other in asked) for word in words) / len(words)
-        if share >= 0.5:
-            shares[person, field] = share
+        if not people or person in people:
+            words = fields.words(field)
+            hits = sum(any(fields.likeness(word, other) for other in asked) for word in words)
+            shares[person, field] = hits / len(words)
+    return shares
+
+
+def by_fields(question: str, table: Table) -> tuple[Cell, ...]:
+    """Known cells whose field's words stand in the question: all of them, or at least half where none has all."""
+    shares = {cell: share for cell, share in _shares(question, table).items() if share >= 0.5}
     best = max(shares.values(), default=0.0)
     ranked = sorted(shares, key=lambda cell: -shares[cell])
     return tuple(cell for cell in ranked if best < 1.0 or shares[cell] == 1.0)[:FOUND]
+
+
+def named_better(question: str, table: Table, read: Iterable[Cell]) -> tuple[Cell, ...]:
+    """Known cells whose fields the question names in more words than those that were read, where there are any."""
+    shares = _shares(question, table)
+    had = max((shares.get(cell, 0.0) for cell in read), default=0.0)
+    best = max((share for share in shares.values() if share >= 0.5), default=0.0)
+    return tuple(cell for cell, share in shares.items() if share == best > had)[:ALSO]
 
 
 def fall_back(question: str, table: Table, search: Search) -> Found:

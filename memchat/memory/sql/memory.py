@@ -117,7 +117,7 @@ class Sql:
             answers.append(answer)
             self.retrieval.judged(_valid(read.statements))
             if any(row.value is not None for row in read.rows) or _declined(answer):
-                return Consulted(read.rows, rung, tuple(answers), read.statements)
+                return Consulted(self._with_named(question, table, read.rows), rung, tuple(answers), read.statements)
             wrong = [f"{s.text}: {s.reason}" for s in read.statements if s.outcome in ("failed", "refused", "dropped")]
             if read.statements and not wrong:
                 break
@@ -125,8 +125,13 @@ class Sql:
         found = ladder.Found(ladder.NONE, ())
         if self.settings.fallback:
             found = ladder.fall_back(question, table, self._search)
-        rows = tuple(Row(p, f, table.cells[p, f], table.since.get((p, f))) for p, f in found.cells)
-        return Consulted(rows or read.rows, found.rung, tuple(answers), read.statements)
+        return Consulted(_rows(found.cells, table) or read.rows, found.rung, tuple(answers), read.statements)
+
+    def _with_named(self, question: str, table: Table, rows: tuple[Row, ...]) -> tuple[Row, ...]:
+        """The rows that were read, and what the question names better than those."""
+        if not rows or not self.settings.fallback:
+            return rows
+        return (*rows, *_rows(ladder.named_better(question, table, [(row.person, row.field) for row in rows]), table))
 
     def _search(self, question: str, limit: int) -> list[Cell]:
         return [(found.fact.person, found.fact.field) for found in search(self.facts, question, limit)]
@@ -313,6 +318,12 @@ def _meta(fact: Fact) -> dict[str, Any]:
         "person": fact.person, "field": fact.field, "value": fact.value, "since": fact.valid_from,
         "source": fact.source, "op": fact.op, "locked": fact.locked,
     }  # fmt: skip
+
+
+def _rows(cells: Iterable[Cell], table: Table) -> tuple[Row, ...]:
+    return tuple(
+        Row(person, field, table.cells[person, field], table.since.get((person, field))) for person, field in cells
+    )
 
 
 def _valid(statements: Sequence[Statement]) -> bool:
