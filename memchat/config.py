@@ -76,8 +76,8 @@ class SqlSettings:
     people: bool = False
     """Keep facts about other people, each in a row of their own."""
     fallback: bool = True
-    """Look for fields named in the question, also beside what the SQL read; where that is nothing, full-text search, then
-    all of it."""
+    """Look for fields named in the question, also beside what the SQL read; where that is nothing, in the full text,
+    then read all of it."""
     recent_turns: int = 4
     """Messages that the model sees word for word."""
     words: bool = True
