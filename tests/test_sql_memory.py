@@ -17,7 +17,7 @@ from memchat.memory.sql import grammar
 from memchat.memory.sql.commands import COMMANDS
 from memchat.memory.sql.history import verify
 from memchat.memory.sql.memory import Sql
-from memchat.memory.sql.spelling import noted, plain, spelt
+from memchat.memory.sql.spelling import noted, plain, spelt, unspaced
 from memchat.session import Session
 from memchat.store import Store
 from tests.fakes import FakeEngine
@@ -335,6 +335,7 @@ def test_an_adapter_notes_what_it_understood_before_each_statement() -> None:
     assert spelt(f"{new}\n{sql}", "one\ntwo\nthree").startswith("-- one and two and three\nALTER")
     assert plain(spelt("NOOP", "what Ana's dog is called")) == "NOOP" == plain("NOOP")
     assert plain("-- it's cut off") == "" and plain(f"{sql}\n-- after") == sql
+    assert "-- Ana's dog is called Rex\nUPDATE users SET dog = 'Rex' WHERE name = 'Ana';" in unspaced(written)
     assert noted(written, "rex") == "Ana has Rex" and noted(written, "Tom") == "your cat is called Tom"
     assert noted(written, "Lund") == "" == noted(sql, "Rex")
 

@@ -57,6 +57,7 @@ class SqlConfig:
     high: int = 8
     replay: float = 0.1  # share of batches of distil among those of `expert`
     size: int = 1200  # characters of the largest tables
+    noise: float = 0.0  # share of a line's words that are left out in training, in every second case
     probes: int = 200  # cases of the fixed validation set
     loop: LoopConfig = field(default_factory=LoopConfig)
 
@@ -263,7 +264,9 @@ def run(
     loaded = load_model(model_id)
     model, tokenizer = loaded.model, loaded.tokenizer
     attach(model, config, adapter)
-    episodes = Episodes(config.agent, tokenizer, seed=config.loop.seed, count=config.prompts, size=config.size)
+    noise = config.noise if config.stage == "distil" else 0.0
+    seed, count, size = config.loop.seed, config.prompts, config.size
+    episodes = Episodes(config.agent, tokenizer, seed=seed, count=count, size=size, noise=noise)
     loss = (Distil if config.stage == "distil" else Reinforce)(config, episodes)
     keeper = Keeper(model, out, config.stage, resume)
 

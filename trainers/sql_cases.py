@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
@@ -35,6 +35,8 @@ IDLE = 0.6
 
 CONTAINED = 0.6
 """Share of a taught value's words that must stand in the target's line: a frozen teacher makes some up."""
+
+_WORDS = re.compile(r"[^\W_]+")
 
 _CHOSEN = re.compile(
     r"^--.*|^\w+|(?<=COLUMN )\w+|(?<=SET )\w+|(?<=SELECT )\w+|'(?:[^']|'')*'|(?<=\(name, relation, )\w+", re.MULTILINE
@@ -101,9 +103,9 @@ def episode(agent: str, case: Case) -> Episode:
 class Episodes:
     """Numbered batches of prompts with their answers; `[index]` depends on seed and index alone."""
 
-    def __init__(self, agent: str, tokenizer: Any, *, seed: int, count: int, size: int) -> None:
+    def __init__(self, agent: str, tokenizer: Any, *, seed: int, count: int, size: int, noise: float = 0.0) -> None:
         self.agent, self.tokenizer, self.template = agent, tokenizer, Template(tokenizer)
-        self.seed, self.count, self.size = seed, count, size
+        self.seed, self.count, self.size, self.noise = seed, count, size, noise
 
     def draw(self, split: str, key: str, count: int) -> list[Episode]:
         """Episodes of a split."""
@@ -123,8 +125,9 @@ class Episodes:
         """The episodes of a training batch: neighbours in length among twice as many, which leaves less padding."""
         drawn = self.draw("train", str(index), 2 * self.count)
         drawn.sort(key=lambda case: len(case.system) + len(case.text) + len(case.answer))
-        start = Random(f"sql batch {self.seed} {index}").randint(0, self.count)
-        return drawn[start : start + self.count]
+        rng = Random(f"sql batch {self.seed} {index}")
+        start = rng.randint(0, self.count)
+        return [thinned(case, self.noise, rng) for case in drawn[start : start + self.count]]
 
     def prompt(self, case: Episode, text: str = "") -> list[int]:
         """Token ids of an episode's prompt, or of one with another text."""
@@ -154,6 +157,23 @@ class Episodes:
         for i, row in enumerate(said):
             mask[i, width - len(row) :] = 1.0
         return Samples(ids, attention, ids.size(1) - width, mask, list(answers), [False] * len(said))
+
+
+def thinned(case: Episode, share: float, rng: Random) -> Episode:
+    """The case with such a share of its line's words left out, of those that the answer does not have.
+
+    What people say has more forms than any generator; who learns from lines with gaps goes by what is left, and by the
+    reply.
+    """
+    if not share or rng.random() < 0.5:
+        return case
+    line, needed = case.line, set(_WORDS.findall(case.answer.casefold()))
+    mark = 2 if line.startswith("> ") else 0  # speaker and mark stay
+    kept = [
+        word for i, word in enumerate(line.split(" "))
+        if i < mark or set(_WORDS.findall(word.casefold())) & needed or rng.random() >= share
+    ]  # fmt: skip
+    return replace(case, text=case.text.replace(line, " ".join(kept), 1))
 
 
 def focus(tokenizer: Any, answers: Sequence[str], width: int) -> Tensor:

@@ -37,8 +37,9 @@ def spelt(sql: str, gist: str = "") -> str:
 
 
 def unspaced(text: str) -> str:
-    """What an adapter wrote, with values as SQL has them."""
-    return _LITERAL.sub(r"'\1'", text)
+    """What an adapter wrote, with values as SQL has them; notes, which may have apostrophes, stay as they are."""
+    lines = (line if _NOTE.match(line) else _LITERAL.sub(r"'\1'", line) for line in text.split("\n"))
+    return "\n".join(lines)
 
 
 def plain(text: str) -> str:
