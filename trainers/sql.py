@@ -382,10 +382,10 @@ class Keeper:
         for path in best.iterdir():
             shutil.copyfile(path, self.out / path.name)
         shape = json.loads((self.out / "adapter_config.json").read_text())
-        shape["base_model_name_or_path"] = loaded.spec.id  # and not the folder on this machine
+        shape["base_model_name_or_path"] = loaded.spec.name  # and not a folder of this machine
         (self.out / "adapter_config.json").write_text(json.dumps(shape, indent=2) + "\n")
         described = {
-            "method": "sql", "agent": config.agent, "base": loaded.spec.id, "weights": loaded.weight_hash,
+            "method": "sql", "agent": config.agent, "base": loaded.spec.name, "weights": loaded.weight_hash,
             "tokenizer": loaded.tokenizer_hash, "prompts": prompts.fingerprint(), "recipe": settings(config),
             "trained_on": ["world:train"],
         }  # fmt: skip
