@@ -163,6 +163,20 @@ def test_a_message_whose_agent_failed_is_learnt_from_later() -> None:
     assert known(sql) == {"user.dog": "Rex"}
 
 
+def test_forgetting_asks_no_agent_and_what_waits_and_stays_is_learnt() -> None:
+    engine = FakeEngine()
+    sql = memory(engine=engine)
+    tell(sql, "My dog is called Rex.", "Okay.")
+    sql.write(Turn(3, "user", "My city is Lund."))
+    calls = len(engine.calls)
+    assert sql.forget([1]).removed == 1 and len(engine.calls) == calls
+    assert known(sql) == {"user.city": "Lund"}
+    sql.write(Turn(5, "user", "My job is cook."))
+    sql.storage.write = None  # type: ignore  # an agent that fails keeps nothing from being forgotten
+    assert sql.forget([5]).removed == 1
+    assert known(sql) == {"user.city": "Lund"}
+
+
 def test_what_was_said_on_another_branch_does_not_hold_here(tmp_path: Path) -> None:
     sql = memory(tmp_path)
     tell(sql, "My dog is called Rex.", "Okay.")
@@ -336,6 +350,8 @@ def test_an_adapter_notes_what_it_understood_before_each_statement() -> None:
     assert plain(spelt("NOOP", "what Ana's dog is called")) == "NOOP" == plain("NOOP")
     assert plain("-- it's cut off") == "" and plain(f"{sql}\n-- after") == sql
     assert "-- Ana's dog is called Rex\nUPDATE users SET dog = 'Rex' WHERE name = 'Ana';" in unspaced(written)
+    broken = "UPDATE users SET dog = ' O'Neil' WHERE x;\n-- Ana's cat\nUPDATE users SET cat = ' Tom' WHERE y;"
+    assert plain(broken).splitlines()[1] == "UPDATE users SET cat = 'Tom' WHERE y;"
     assert noted(written, "rex") == "Ana has Rex" and noted(written, "Tom") == "your cat is called Tom"
     assert noted(written, "Lund") == "" == noted(sql, "Rex")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -12,11 +14,12 @@ import torch
 from memchat.engine.adapters import Adapter, worn
 from memchat.errors import MemchatError, UsageError
 from memchat.memory.sql.table import Person, Table
+from tests.tiny import byte_tokenizer
 from trainers import policy
 from trainers import sql as recipe
 from trainers.run import read_log
 from trainers.settings import apply
-from trainers.sql_cases import Episodes, fit_to_teach
+from trainers.sql_cases import Episodes, fit_to_teach, thinned
 from trainers.sql_rewards import retrieval_reward, soft_f1, storage_reward, token_f1
 
 TABLE = Table(
@@ -247,6 +250,20 @@ def config(stage: str, **more: Any) -> recipe.SqlConfig:
     made = recipe.preset("quick", stage)
     apply(made, {**TINY, **more})
     return made
+
+
+@pytest.mark.parametrize("agent", recipe.AGENTS)
+def test_lines_with_gaps_keep_their_speaker_and_all_that_the_answer_says(agent: str) -> None:
+    cases = Episodes(agent, byte_tokenizer(), seed=2, count=60, size=800).draw("train", "x", 60)
+    thin = [thinned(case, 0.9, Random(i)) for i, case in enumerate(cases)]
+    assert 15 < sum(a.text != b.text for a, b in zip(cases, thin, strict=True)) < 45, "every second one"
+    for case, other in zip(cases, thin, strict=True):
+        assert other == replace(case, text=case.text.replace(case.line, other.line)), "the other lines are whole"
+        needed = set(re.findall(r"[^\W_]+", case.answer.casefold()))
+        kept = [word for word in case.line.casefold().split() if word in needed]
+        assert [word for word in other.line.casefold().split() if word in needed] == kept
+        assert agent == "retrieval" or other.line.split()[:2] == case.line.split()[:2]
+    assert all(thinned(case, 0.0, Random(1)) is case for case in cases)
 
 
 @pytest.mark.parametrize(

@@ -381,14 +381,15 @@ class Keeper:
         best = max(found, key=lambda folder: (found[folder]["score"], found[folder]["step"]))
         for path in best.iterdir():
             shutil.copyfile(path, self.out / path.name)
+        base = loaded.spec.name if loaded.spec.kind == "folder" else loaded.spec.id  # no path of this machine
         shape = json.loads((self.out / "adapter_config.json").read_text())
-        shape["base_model_name_or_path"] = loaded.spec.name  # and not a folder of this machine
+        shape["base_model_name_or_path"] = base
         (self.out / "adapter_config.json").write_text(json.dumps(shape, indent=2) + "\n")
         described = {
-            "method": "sql", "agent": config.agent, "base": loaded.spec.name, "weights": loaded.weight_hash,
+            "method": "sql", "agent": config.agent, "base": base, "weights": loaded.weight_hash,
             "tokenizer": loaded.tokenizer_hash, "prompts": prompts.fingerprint(), "recipe": settings(config),
             "trained_on": ["world:train"],
         }  # fmt: skip
         (self.out / "config.json").write_text(json.dumps(described, indent=2) + "\n")
-        write_adapter_card(self.out, loaded.spec.id, command, progress, found[best])
+        write_adapter_card(self.out, base, command, progress, found[best])
         return dict(found[best])

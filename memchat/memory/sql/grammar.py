@@ -16,7 +16,8 @@ _NAMES = 3
 def storage(fields: Sequence[str], people: Sequence[str] | None, said: Sequence[str]) -> str:
     """ALTER TABLE, UPDATE and INSERT on `users`, one a line, or NOOP.
 
-    A field that there is not is made first and gets its values then; only one that there is can be set to NULL.
+    The first statement makes a field that there is not; later ones may write what was made before them. Only a field
+    that there is can be set to NULL.
 
     Args:
         fields: those there are.

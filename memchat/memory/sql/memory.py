@@ -280,9 +280,11 @@ class Sql:
         return run_command(self.facts, text)
 
     def forget(self, turns: Iterable[int]) -> Receipt:
-        self._settle()
+        """No agent is asked: what waits is not learnt only to be forgotten, and a model that fails keeps nothing."""
         gone, before = set(turns), len(self._turns)
+        waits = None if self._waiting is None else self._turns[self._waiting]
         self._turns = [turn for turn in self._turns if turn.id not in gone]
+        self._waiting = self._turns.index(waits) if waits in self._turns else None
         erase.erase(self.facts, turns=gone)
         return Receipt(removed=before - len(self._turns))
 

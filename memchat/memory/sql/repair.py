@@ -1,7 +1,8 @@
 r"""Repairs of SQL that a small model wrote: cheap, deterministic, in a fixed order, each at most once.
 
-Three are for the whole answer before it is split into statements (`clean`, `close_lines`), the others for one statement
-that failed (`mend`, `name_people`). All are pure: text in, text out, and what was done in words that the user sees.
+Some are for the whole answer before it is split into statements (`clean`, `close_lines`), the others for one statement
+that failed (`mend`) or changed nothing (`name_people`, `add_person`). All are pure: text in, text out, and what was
+done in words that the user sees.
 The most frequent break is an apostrophe inside a value (``'I'm a coach'``): whether a quote ends its value is told
 by what follows it, and where that is not plain the text stays as it was, because a statement that fails does less
 harm than one that stores half of another statement as a value.
@@ -47,6 +48,8 @@ _COLUMN = re.compile(
 _LEFT = re.compile(r"(\bSET\s+|,\s*)([A-Za-z]\w*(?:[ -]+\w+)*)(?=\s*=)", re.I)
 _INTO = re.compile(r"(\b(?:INSERT|REPLACE)\b[^(']*\()([^()]*)(?=\))", re.I)
 _WHO = re.compile(rf"(?:\busers\s*\.\s*)?\b(?:name|relation)\s*(?:==?|\bIS\b|\bLIKE\b)\s*({_STRING}|\"[^\"]*\")", re.I)
+
+_SET = re.compile(rf"UPDATE\s+users\s+SET\s+(\w+)\s*=\s*({_STRING})\s+WHERE\s+name\s*=\s*({_STRING})\s*;?\s*\Z", re.I)
 
 
 def complete(text: str) -> bool:
@@ -143,15 +146,6 @@ def mend(statement: str) -> tuple[str, tuple[str, ...]]:
     return statement, tuple(done)
 
 
-_SET = re.compile(rf"UPDATE\s+users\s+SET\s+(\w+)\s*=\s*({_STRING})\s+WHERE\s+name\s*=\s*({_STRING})\s*;?\s*\Z", re.I)
-
-
-def add_person(statement: str) -> str:
-    """An UPDATE that sets a field of somebody by name, as the INSERT for somebody new; anything else as it is."""
-    form = r"INSERT INTO users (name, relation, \1) VALUES (\3, 'other', \2);"
-    return _SET.sub(form, statement)
-
-
 def _apostrophes(text: str) -> tuple[list[int], bool] | None:
     """(Quotes that stand inside a value, whether a value is open at the end); None where it cannot be told."""
     inside: list[int] = []
@@ -238,6 +232,12 @@ def name_people(statement: str, people: Mapping[str, int]) -> str:
         return f"id = {people[literal]}" if literal in people else found[0]
 
     return statement[: where.end()] + _WHO.sub(known, statement[where.end() :])
+
+
+def add_person(statement: str) -> str:
+    """An UPDATE that sets a field of somebody by name, as the INSERT for somebody new; anything else as it is."""
+    form = r"INSERT INTO users (name, relation, \1) VALUES (\3, 'other', \2);"
+    return _SET.sub(form, statement)
 
 
 def rename(statement: str, old: str, new: str) -> str:

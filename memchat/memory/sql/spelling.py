@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import re
 
-_NOTE = re.compile(r"^[ \t]*--([^\n]*)(?:\n|\Z)", re.M)
-_LITERAL = re.compile(r"' *((?:[^']|'')*)'")
+_LITERAL = r"' *((?:[^'\n]|'')*)'"  # of one line: a quote that is left open spoils no other statement
+_PART = re.compile(rf"^[ \t]*--(?P<note>[^\n]*)(?:\n|\Z)|{_LITERAL}", re.M)
 _STEP = re.compile(r"(?:ALTER[^\n]*\n)*[^\n]+")
 """A statement, after those that make the column for it."""
 _HANDLES = frozenset({"user", "assistant", "other"})
@@ -29,7 +29,7 @@ def spelt(sql: str, gist: str = "") -> str:
 
     A gist of as many lines as there are statements goes between them, any other one stands before them all.
     """
-    said = _LITERAL.sub(lambda hit: f"'{hit[1]}'" if hit[1] in _HANDLES else f"' {hit[1]}'", sql)
+    said = re.sub(_LITERAL, lambda hit: f"'{hit[1]}'" if hit[1] in _HANDLES else f"' {hit[1]}'", sql)
     notes, steps = gist.splitlines(), _STEP.findall(said)
     if len(notes) != len(steps):
         notes, steps = notes and [" and ".join(notes)], [said]
@@ -38,16 +38,15 @@ def spelt(sql: str, gist: str = "") -> str:
 
 def unspaced(text: str) -> str:
     """What an adapter wrote, with values as SQL has them; notes, which may have apostrophes, stay as they are."""
-    lines = (line if _NOTE.match(line) else _LITERAL.sub(r"'\1'", line) for line in text.split("\n"))
-    return "\n".join(lines)
+    return _PART.sub(lambda hit: hit[0] if hit["note"] is not None else f"'{hit[2]}'", text)
 
 
 def plain(text: str) -> str:
     """The same without its notes."""
-    return unspaced(_NOTE.sub("", text)).rstrip("\n")
+    return _PART.sub(lambda hit: "" if hit["note"] is not None else f"'{hit[2]}'", text).rstrip("\n")
 
 
 def noted(text: str, value: str) -> str:
     """The note in what an adapter wrote that says this value, the shortest one; or nothing."""
-    notes = [note.strip() for note in _NOTE.findall(text)]
+    notes = (hit["note"].strip() for hit in _PART.finditer(text) if hit["note"] is not None)
     return min((note for note in notes if value.casefold() in note.casefold()), key=len, default="")
