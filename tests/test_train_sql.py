@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -298,6 +299,16 @@ def test_a_run_leaves_an_adapter_that_the_memory_finds(
     with worn(loaded.model, found):
         loaded.model(ids)
     assert torch.equal(loaded.model(ids).logits, plain)
+
+
+def test_an_adapter_tells_all_the_runs_that_made_it(small_model: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    recipe.run(config("distil"), str(small_model), first, command="the first")
+    recipe.run(config("distil", steps=1, eval_every=1), str(small_model), second, command="the second", adapter=first)
+    made = json.loads((second / "config.json").read_text())["made"]
+    assert [(run["command"], run["steps"]) for run in made] == [("the first", 4), ("the second", 1)]
+    card = (second / "card.md").read_text()
+    assert card.index("`the first`: 4 steps") < card.index("`the second`: 1 steps")
 
 
 @pytest.mark.gpu

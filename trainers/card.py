@@ -77,8 +77,10 @@ A LoRA adapter of memchat for `{base}`; it changes nothing of the model unless t
 
 ## Made with
 
-`{command}`: {steps} steps, {minutes:.0f} minutes of training time. Data: memchat's persona world (`memchat/data`), no
-text of other people. The log is `training.jsonl`, the curve `curve.svg`; every setting is in `config.json`.
+{made}
+
+Data: memchat's persona world (`memchat/data`), no text of other people. The log of the last run is `training.jsonl`,
+its curve `curve.svg`; every setting is in `config.json`.
 
 ## Measured at the checkpoint that was kept, on values and sentences that were never seen in training
 
@@ -88,12 +90,19 @@ Versions: {versions}. Licence: Apache-2.0, as memchat.
 """
 
 
-def write_adapter_card(out: Path, base: str, command: str, progress: dict[str, Any], figures: dict[str, float]) -> None:
-    """Write `card.md` into an adapter's folder."""
+def made_by(command: str, progress: dict[str, Any], adapter: Path | None = None) -> list[dict[str, Any]]:
+    """The runs that made an adapter, oldest first: those of the one that it goes on with, and this one."""
+    described = adapter / "config.json" if adapter else None
+    before = json.loads(described.read_text()).get("made", []) if described and described.is_file() else []
+    return [*before, {"command": command, "steps": progress["step"], "minutes": round(progress["seconds"] / 60)}]
+
+
+def write_adapter_card(out: Path, base: str, made: list[dict[str, Any]], figures: dict[str, float]) -> None:
+    """Write `card.md` into an adapter's folder; `made` as `made_by` tells it."""
     rows = ["| figure | value |", "|---|---|", *(f"| {name} | {value:.3f} |" for name, value in figures.items())]
     text = _ADAPTER.format(
-        name=f"memchat {out.name}", base=base, command=command, steps=progress["step"],
-        minutes=progress["seconds"] / 60, table="\n".join(rows),
+        name=f"memchat {out.name}", base=base, table="\n".join(rows),
+        made="\n".join(f"- `{run['command']}`: {run['steps']} steps, {run['minutes']} minutes" for run in made),
         versions=", ".join(f"{name} {version}" for name, version in versions().items()),
     )  # fmt: skip
     (out / "card.md").write_text(text)

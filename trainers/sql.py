@@ -26,7 +26,7 @@ from memchat.errors import UsageError, unknown
 from memchat.memory.sql.agents import NEW_TOKENS
 from memchat.memory.sql.spelling import spelt
 from trainers import policy
-from trainers.card import write_adapter_card
+from trainers.card import made_by, write_adapter_card
 from trainers.loop import Batch, LoopConfig, train
 from trainers.settings import apply
 from trainers.sql_cases import Episode, Episodes, fit_to_teach, focus
@@ -65,12 +65,13 @@ class SqlConfig:
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "starter": {
         "distil": {
-            "lr": 2e-3,
-            "steps": 700,
+            "lr": 1e-3,
+            "steps": 1800,
             "prompts": 16,
-            "eval_every": 175,
-            "save_every": 50,
-            "decay": 0.7,
+            "noise": 0.15,
+            "eval_every": 300,
+            "save_every": 100,
+            "decay": 0.95,
             "probes": 120,
         },
         "rl": {
@@ -283,7 +284,7 @@ def run(
         model, [optimizer], episodes, loss, config.loop, out,
         evaluate=evaluate, resume=resume, settings=settings(config),
     )  # fmt: skip
-    best = keeper.finish(loaded, config, command, asdict(progress))
+    best = keeper.finish(loaded, config, made_by(command, asdict(progress), adapter))
     (out / "checkpoint.pt").unlink(missing_ok=True)
     return best
 
@@ -374,7 +375,7 @@ class Keeper:
         self.model.save_pretrained(folder)
         (folder / "metrics.json").write_text(json.dumps({"step": step, **found}, indent=2) + "\n")
 
-    def finish(self, loaded: Any, config: SqlConfig, command: str, progress: dict[str, Any]) -> dict[str, float]:
+    def finish(self, loaded: Any, config: SqlConfig, made: list[dict[str, Any]]) -> dict[str, float]:
         """Copy the best checkpoint to the run's folder and describe it."""
         folders = [path.parent for path in self.kept.glob("*/metrics.json")]
         found = {folder: json.loads((folder / "metrics.json").read_text()) for folder in folders}
@@ -388,8 +389,8 @@ class Keeper:
         described = {
             "method": "sql", "agent": config.agent, "base": base, "weights": loaded.weight_hash,
             "tokenizer": loaded.tokenizer_hash, "prompts": prompts.fingerprint(), "recipe": settings(config),
-            "trained_on": ["world:train"],
+            "trained_on": ["world:train"], "made": made,
         }  # fmt: skip
         (self.out / "config.json").write_text(json.dumps(described, indent=2) + "\n")
-        write_adapter_card(self.out, base, command, progress, found[best])
+        write_adapter_card(self.out, base, made, found[best])
         return dict(found[best])

@@ -23,6 +23,7 @@ from transformers.trainer_callback import PrinterCallback, TrainerCallback
 
 from memchat.errors import MemchatError, UsageError
 from trainers import sql as recipe
+from trainers.card import made_by
 from trainers.curve import write_curve
 from trainers.loop import precision, schedule
 from trainers.report import Report
@@ -134,7 +135,7 @@ def train_with_trl(
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(Watch(run, report, keeper, loss))
         trainer.train(resume_from_checkpoint=resume)
-    best = keeper.finish(loaded, config, command, asdict(run.progress))
+    best = keeper.finish(loaded, config, made_by(command, asdict(run.progress), adapter))
     write_curve(run.log_path, out / "curve.svg")
     shutil.rmtree(out / CHECKPOINTS)
     return best
