@@ -121,8 +121,8 @@ def test_every_setting_is_mapped(tmp_path: Path) -> None:
     wanted = {
         "output_dir": str(tmp_path / "trl"), "max_steps": 7, "per_device_train_batch_size": 15,
         "gradient_accumulation_steps": 2, "steps_per_generation": 2, "num_generations": 5, "num_iterations": 1,
-        "max_completion_length": 160, "temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": None,
-        "repetition_penalty": 1.0, "learning_rate": 3e-4, "adam_beta1": 0.9, "adam_beta2": 0.95, "weight_decay": 0.0,
+        "max_completion_length": recipe.NEW_TOKENS["retrieval"], "temperature": 1.0, "top_p": 1.0, "top_k": 0,
+        "min_p": None, "repetition_penalty": 1.0, "learning_rate": 3e-4, "adam_beta1": 0.9, "adam_beta2": 0.95, "weight_decay": 0.0,
         "max_grad_norm": 0.5, "beta": 0.07, "use_bias_correction_kl": False, "epsilon": 0.3, "epsilon_high": 0.3,
         "delta": None, "loss_type": "bnpo", "scale_rewards": "group", "importance_sampling_level": "token",
         "multi_objective_aggregation": "sum_then_normalize", "mask_truncated_completions": False, "entropy_coef": 0.0,
@@ -133,7 +133,20 @@ def test_every_setting_is_mapped(tmp_path: Path) -> None:
     assert {name: getattr(made, name) for name in wanted} == wanted
     assert sql_trl.grpo_config(config(precision="bf16"), tmp_path).bf16
     # What is not mapped has no meaning for this trainer: a new setting of the recipe must be thought of here.
-    left = ["stage", "teacher", "trainer", "rank", "alpha", "dropout", "low", "high", "replay", "size", "probes"]
+    left = [
+        "stage",
+        "teacher",
+        "trainer",
+        "rank",
+        "alpha",
+        "dropout",
+        "low",
+        "high",
+        "replay",
+        "size",
+        "probes",
+        "noise",
+    ]
     mapped = ["agent", "lr", "prompts", "samples", "beta", "clip_ratio", "loop"]
     assert {field.name for field in fields(recipe.SqlConfig)} == {*left, *mapped}
 
