@@ -125,10 +125,11 @@ def test_every_setting_is_mapped(tmp_path: Path) -> None:
         "min_p": None, "repetition_penalty": 1.0, "learning_rate": 3e-4, "adam_beta1": 0.9, "adam_beta2": 0.95,
         "weight_decay": 0.0, "max_grad_norm": 0.5, "beta": 0.07, "use_bias_correction_kl": False, "epsilon": 0.3,
         "epsilon_high": 0.3, "delta": None, "loss_type": "bnpo", "scale_rewards": "group",
-        "importance_sampling_level": "token", "multi_objective_aggregation": "sum_then_normalize", "mask_truncated_completions": False,
-        "entropy_coef": 0.0, "top_entropy_quantile": 1.0, "disable_dropout": False, "shuffle_dataset": False, "use_vllm": False,
-        "gradient_checkpointing": False, "bf16": False, "fp16": False, "seed": 9, "logging_steps": 4, "save_steps": 3,
-        "save_total_limit": 1, "dataloader_num_workers": 0, "report_to": [], "remove_unused_columns": False,
+        "importance_sampling_level": "token", "multi_objective_aggregation": "sum_then_normalize",
+        "mask_truncated_completions": False, "entropy_coef": 0.0, "top_entropy_quantile": 1.0, "disable_dropout": False,
+        "shuffle_dataset": False, "use_vllm": False, "gradient_checkpointing": False, "bf16": False, "fp16": False,
+        "seed": 9, "logging_steps": 4, "save_steps": 3, "save_total_limit": 1, "dataloader_num_workers": 0,
+        "report_to": [], "remove_unused_columns": False,
     }  # fmt: skip
     assert {name: getattr(made, name) for name in wanted} == wanted
     assert sql_trl.grpo_config(config(precision="bf16"), tmp_path).bf16
