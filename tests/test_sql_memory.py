@@ -300,20 +300,42 @@ def test_the_grammar_knows_which_fields_and_people_there_are() -> None:
     new = "INSERT INTO users (name, relation, dog) VALUES ('Ana', 'other', 'Bo');"
     known, made = f"UPDATE users SET dog = 'Rex' {me}", f"{add}\nUPDATE users SET city = 'Lund' {me}"
     unset, named = f"UPDATE users SET dog = NULL {me}", known.replace("dog", "name")
-    notes = f"-- x\n{made}\n-- y\n{known}"
+    notes = f"-- city: x\n{made}\n-- dog: y\n{known}"
+    added = f"{add}\n{known}\n-- city: again\nUPDATE users SET city = 'Bo' {me}"
+    twice = f"{known}\n-- dog: more: of it\n{known}"
     again = f"{made}\nUPDATE users SET city = 'Bo' WHERE relation = 'assistant';"
-    for text in ("NOOP", "-- Ana's dog\nNOOP", notes, again, known, made, f"{made}\n{known}", unset, named):
+    for text in (
+        "NOOP",
+        "-- Ana's dog\nNOOP",
+        notes,
+        twice,
+        added,
+        again,
+        known,
+        made,
+        f"{made}\n{known}",
+        unset,
+        named,
+    ):
         assert fits(text, None), text
         assert fits(text, []), text
     hers = f"{add}\nUPDATE users SET city = 'Lund' WHERE name = 'Ana';"
-    for text in (new, f"{made}\n-- z\n{new}\n{known}", f"{new}\n{hers}", f"{add}\n{new.replace('dog', 'city')}", hers):
+    for text in (
+        new,
+        f"{made}\n-- dog: z\n{new}\n{known}",
+        f"{new}\n{hers}",
+        f"{add}\n{new.replace('dog', 'city')}",
+        hers,
+    ):
         assert fits(text, []) and not fits(text, None), text
     assert fits(hers, ["Ana"]) and not fits(hers.replace("Ana", "Eve"), [])
     for name, one in (("Ana", True), ("O''Neil", True), ("Bo live in", True), ("Bo live in Lund", False),
                       ("Ana, O''Neil", False), ("", False)):  # fmt: skip
         assert fits(new.replace("Ana", name), []) == one, name
-    wrong = (add, "-- x", f"UPDATE users SET city = 'Lund' {me}", f"{add}\n{known.replace('Rex', 'Max')}",
-             f"{add}\nUPDATE users SET city = NULL {me}", "DROP TABLE users;", f"{known} {known}")  # fmt: skip
+    wrong = (add, "-- x", f"-- x\n{known}", f"-- dog: x\n{made}", f"-- city: x\n{known}", "-- dog: x\nNOTHING",
+             f"-- dog: x\n{made.replace('city', 'dog')}", f"UPDATE users SET city = 'Lund' {me}",
+             f"{add}\n{known.replace('Rex', 'Max')}", f"{add}\nUPDATE users SET city = NULL {me}", "DROP TABLE users;",
+             f"{known} {known}")  # fmt: skip
     for text in wrong:
         assert not fits(text, ["Ana"]), text
 
@@ -345,11 +367,11 @@ def test_an_adapter_notes_what_it_understood_before_each_statement() -> None:
     written = spelt(f"{sql}\n{new}\n{sql}", "Ana's dog is called Rex\nyour cat is called Tom\nAna has Rex")
     lines = written.splitlines()
     assert [line for line in lines if line.startswith("--")] == [lines[0], lines[2], lines[5]]
-    assert lines[2] == "-- your cat is called Tom" and plain(written) == f"{sql}\n{new}\n{sql}"
-    assert spelt(f"{new}\n{sql}", "one\ntwo\nthree").startswith("-- one and two and three\nALTER")
+    assert lines[2] == "-- cat: your cat is called Tom" and plain(written) == f"{sql}\n{new}\n{sql}"
+    assert spelt(f"{new}\n{sql}", "one\ntwo\nthree").startswith("-- cat: one and two and three\nALTER")
     assert plain(spelt("NOOP", "what Ana's dog is called")) == "NOOP" == plain("NOOP")
     assert plain("-- it's cut off") == "" and plain(f"{sql}\n-- after") == sql
-    assert "-- Ana's dog is called Rex\nUPDATE users SET dog = 'Rex' WHERE name = 'Ana';" in unspaced(written)
+    assert "-- dog: Ana's dog is called Rex\nUPDATE users SET dog = 'Rex' WHERE name = 'Ana';" in unspaced(written)
     broken = "UPDATE users SET dog = ' O'Neil' WHERE x;\n-- Ana's cat\nUPDATE users SET cat = ' Tom' WHERE y;"
     assert plain(broken).splitlines()[1] == "UPDATE users SET cat = 'Tom' WHERE y;"
     assert noted(written, "rex") == "Ana has Rex" and noted(written, "Tom") == "your cat is called Tom"
