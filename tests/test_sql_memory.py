@@ -300,9 +300,9 @@ def test_the_grammar_knows_which_fields_and_people_there_are() -> None:
     new = "INSERT INTO users (name, relation, dog) VALUES ('Ana', 'other', 'Bo');"
     known, made = f"UPDATE users SET dog = 'Rex' {me}", f"{add}\nUPDATE users SET city = 'Lund' {me}"
     unset, named = f"UPDATE users SET dog = NULL {me}", known.replace("dog", "name")
-    notes = f"-- city: x\n{made}\n-- dog: y\n{known}"
-    added = f"{add}\n{known}\n-- city: again\nUPDATE users SET city = 'Bo' {me}"
-    twice = f"{known}\n-- dog: more: of it\n{known}"
+    notes = f"-- x\n-- city\n{made}\n-- y\n-- dog\n{known}"
+    added = f"{add}\n{known}\n-- again\n-- city\nUPDATE users SET city = 'Bo' {me}"
+    twice = f"{known}\n-- more: of it\n-- dog\n{known}"
     again = f"{made}\nUPDATE users SET city = 'Bo' WHERE relation = 'assistant';"
     for text in (
         "NOOP",
@@ -322,7 +322,7 @@ def test_the_grammar_knows_which_fields_and_people_there_are() -> None:
     hers = f"{add}\nUPDATE users SET city = 'Lund' WHERE name = 'Ana';"
     for text in (
         new,
-        f"{made}\n-- dog: z\n{new}\n{known}",
+        f"{made}\n-- z\n-- dog\n{new}\n{known}",
         f"{new}\n{hers}",
         f"{add}\n{new.replace('dog', 'city')}",
         hers,
@@ -332,8 +332,8 @@ def test_the_grammar_knows_which_fields_and_people_there_are() -> None:
     for name, one in (("Ana", True), ("O''Neil", True), ("Bo live in", True), ("Bo live in Lund", False),
                       ("Ana, O''Neil", False), ("", False)):  # fmt: skip
         assert fits(new.replace("Ana", name), []) == one, name
-    wrong = (add, "-- x", f"-- x\n{known}", f"-- dog: x\n{made}", f"-- city: x\n{known}", "-- dog: x\nNOTHING",
-             f"-- dog: x\n{made.replace('city', 'dog')}", f"UPDATE users SET city = 'Lund' {me}",
+    wrong = (add, "-- x", f"-- x\n{known}", f"-- x\n-- dog\n{made}", f"-- x\n-- city\n{known}", "-- x\n-- dog\nNOOP",
+             f"-- x\n-- dog\n{made.replace('city', 'dog')}", f"UPDATE users SET city = 'Lund' {me}",
              f"{add}\n{known.replace('Rex', 'Max')}", f"{add}\nUPDATE users SET city = NULL {me}", "DROP TABLE users;",
              f"{known} {known}")  # fmt: skip
     for text in wrong:
@@ -366,12 +366,15 @@ def test_an_adapter_notes_what_it_understood_before_each_statement() -> None:
     new = "ALTER TABLE users ADD COLUMN cat TEXT;\nUPDATE users SET cat = 'Tom' WHERE relation = 'user';"
     written = spelt(f"{sql}\n{new}\n{sql}", "Ana's dog is called Rex\nyour cat is called Tom\nAna has Rex")
     lines = written.splitlines()
-    assert [line for line in lines if line.startswith("--")] == [lines[0], lines[2], lines[5]]
-    assert lines[2] == "-- cat: your cat is called Tom" and plain(written) == f"{sql}\n{new}\n{sql}"
-    assert spelt(f"{new}\n{sql}", "one\ntwo\nthree").startswith("-- cat: one and two and three\nALTER")
+    assert lines[0:2] == ["-- Ana's dog is called Rex", "-- dog"] and lines[3:5] == [
+        "-- your cat is called Tom",
+        "-- cat",
+    ]
+    assert sum(line.startswith("--") for line in lines) == 6 and plain(written) == f"{sql}\n{new}\n{sql}"
+    assert spelt(f"{new}\n{sql}", "one\ntwo\nthree").startswith("-- one and two and three\n-- cat\nALTER")
     assert plain(spelt("NOOP", "what Ana's dog is called")) == "NOOP" == plain("NOOP")
     assert plain("-- it's cut off") == "" and plain(f"{sql}\n-- after") == sql
-    assert "-- dog: Ana's dog is called Rex\nUPDATE users SET dog = 'Rex' WHERE name = 'Ana';" in unspaced(written)
+    assert "-- Ana's dog is called Rex\n-- dog\nUPDATE users SET dog = 'Rex' WHERE name = 'Ana';" in unspaced(written)
     broken = "UPDATE users SET dog = ' O'Neil' WHERE x;\n-- Ana's cat\nUPDATE users SET cat = ' Tom' WHERE y;"
     assert plain(broken).splitlines()[1] == "UPDATE users SET cat = 'Tom' WHERE y;"
     assert noted(written, "rex") == "Ana has Rex" and noted(written, "Tom") == "your cat is called Tom"

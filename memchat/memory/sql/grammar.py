@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 _SELECTS = 12
 _STATEMENTS = 8
-_NOTE = r"/[^\n]{1,300}\n/"
+_NOTE = r"/-- [^\n]{1,300}\n/"
 _LISTED = 12
 _NAMES = 3
 _ALTER, _UPDATE, _INTO = "ALTER TABLE users ADD COLUMN ", "UPDATE users SET ", "INSERT INTO users (name, relation, "
@@ -17,7 +17,7 @@ _ALTER, _UPDATE, _INTO = "ALTER TABLE users ADD COLUMN ", "UPDATE users SET ", "
 def storage(fields: Sequence[str], people: Sequence[str] | None, said: Sequence[str]) -> str:
     """ALTER TABLE, UPDATE and INSERT on `users`, one a line, or NOOP.
 
-    A note begins with its field: one that there is is written at once, any other one is made first. Later statements
+    A note is followed by its field: one that there is is written at once, any other one is made first. Later statements
     may write what was made before them. Only a field that there is can be set to NULL.
 
     Args:
@@ -29,21 +29,20 @@ def storage(fields: Sequence[str], people: Sequence[str] | None, said: Sequence[
     insert, person = (" | insert", ' | "name = " NAME') if people is not None else ("", "")
     every = (*fields, "name")
     return rf"""
-start: /\s?/ (NOOP | line ("\n" next){{0,{_STATEMENTS - 1}}})
+start: /\s?/ (NOTE? NOOP | line ("\n" next){{0,{_STATEMENTS - 1}}})
 line: write " WHERE " person ";"{insert}
-next: line | (UPDATE | update) FIELD " = " STRING " WHERE " person ";"
-write: made update FIELD " = " STRING | (update field | {_noted(every, _UPDATE)}) " = " (STRING | "NULL")
-insert: (made into FIELD | into field | {_noted(every, _INTO)}) ") VALUES (" NAME ", 'other', " STRING ");"
-made: (ALTER NEW | {_quoted(_ALTER)} FIELD) " TEXT;\n"
+next: line | (NOTE UPDATE | update) FIELD " = " STRING " WHERE " person ";"
+write: made update FIELD " = " STRING | (update field | NOTE ({_about(every, _UPDATE)})) " = " (STRING | "NULL")
+insert: (made into FIELD | into field | NOTE ({_about(every, _INTO)})) ") VALUES (" NAME ", 'other', " STRING ");"
+made: (NOTE ALTER NEW | {_quoted(_ALTER)} FIELD) " TEXT;\n"
 update: {_quoted(_UPDATE)}
 into: {_quoted(_INTO)}
 field: {_fields(fields)}
 person: {_people(people or ())}{person}
-NOOP: SAYS? "NOOP"
-ALTER: "-- " NEW ": " REST {_quoted(_ALTER)}
-UPDATE: "-- " FIELD ": " REST {_quoted(_UPDATE)}
-SAYS: "-- " REST
-REST: {_NOTE}
+NOOP: "NOOP"
+NOTE: {_NOTE}
+ALTER: "-- " NEW "\n" {_quoted(_ALTER)}
+UPDATE: "-- " FIELD "\n" {_quoted(_UPDATE)}
 FIELD: /[a-z][a-z0-9_]{{1,39}}/
 NEW: FIELD & ~/{"|".join(every)}/
 NAME: "'" / ?/ (/[^\s,;:!?]+( [^\s,;:!?]+){{0,{_NAMES - 1}}}/ & SAID) "'"
@@ -60,7 +59,7 @@ start: /\s?/ NOTE? (NOOP | select ("\n" select){{0,{_SELECTS - 1}}})
 select: "SELECT " field " FROM users WHERE " person ";"
 field: {_fields(fields)}
 person: {_people(people)}
-NOTE: "-- " {_NOTE}
+NOTE: {_NOTE}
 NOOP: "NOOP"
 """
 
@@ -74,10 +73,9 @@ def _chunks(said: Sequence[str]) -> list[str]:
     return found
 
 
-def _noted(names: Sequence[str], statement: str) -> str:
-    """A note that begins with one of the fields, and the statement up to that field, in one piece for the lexer."""
-    rest = f"{_NOTE[1:-1]}{re.escape(statement)}"
-    return " | ".join(f"/-- {name}: {rest}{name}/" for name in names)
+def _about(names: Sequence[str], statement: str) -> str:
+    """A line that says one of the fields, and the statement up to it, in one piece for the lexer."""
+    return " | ".join(f'"-- {name}\\n{statement}{name}"' for name in names)
 
 
 def _fields(names: Sequence[str]) -> str:

@@ -1,14 +1,16 @@
 """What an adapter writes and how it spells it: notes of what it understood, and SQL whose values begin with a space.
 
-    -- exam_day: your exam is on may 25
+    -- your exam is on may 25
+    -- exam_day
     UPDATE users SET exam_day = ' may 25' WHERE relation = 'user';
-    -- city: you live in Lund
+    -- you live in Lund
+    -- city
     ALTER TABLE users ADD COLUMN city TEXT;
     UPDATE users SET city = ' Lund' WHERE relation = 'user';
 
 A note says one thing that the line tells, or what it asks, in the words that the chat model itself would answer in;
-which value that is follows more easily from it than from the many ways in which people put things. The field stands
-before it, so that the grammar knows by then whether there is one to be made.
+which field and which value that is follows more easily from it than from the many ways in which people put things.
+The field follows it alone, so that the grammar knows before the statement whether there is one to be made.
 
 The space is there because a tokenizer of subwords has other tokens for a word after a quote than for the word after a
 space, as the chat has it. With it a value's tokens are those of the line it is taken from, and a small model need only
@@ -24,12 +26,12 @@ _PART = re.compile(rf"^[ \t]*--(?P<note>[^\n]*)(?:\n|\Z)|{_LITERAL}", re.M)
 _STEP = re.compile(r"(?:ALTER[^\n]*\n)*[^\n]+")
 """A statement, after those that make the column for it."""
 _FIELD = re.compile(r"\bSET (\w+)|\(name, relation, (\w+)")
-_ABOUT = re.compile(r"^[a-z]\w*: ")
+_NAME = re.compile(r"[a-z]\w*")
 _HANDLES = frozenset({"user", "assistant", "other"})
 
 
 def spelt(sql: str, gist: str = "") -> str:
-    """The SQL as an adapter learns it; before each statement its field and the line of the gist that it is about.
+    """The SQL as an adapter learns it; before each statement the line of the gist that it is about, and its field.
 
     A gist of as many lines as there are statements goes between them, any other one stands before them all.
     """
@@ -39,12 +41,12 @@ def spelt(sql: str, gist: str = "") -> str:
         notes, steps = notes and [" and ".join(notes)], [said]
     if not notes:
         return said
-    return "\n".join(f"-- {_field(step)}{note}\n{step}" for note, step in zip(notes, steps, strict=True))
+    return "\n".join(f"-- {note}\n{_field(step)}{step}" for note, step in zip(notes, steps, strict=True))
 
 
 def _field(statement: str) -> str:
     hit = _FIELD.search(statement)
-    return f"{hit[1] or hit[2]}: " if hit else ""
+    return f"-- {hit[1] or hit[2]}\n" if hit else ""
 
 
 def unspaced(text: str) -> str:
@@ -59,5 +61,6 @@ def plain(text: str) -> str:
 
 def noted(text: str, value: str) -> str:
     """The note in what an adapter wrote that says this value, the shortest one; or nothing."""
-    notes = (_ABOUT.sub("", hit["note"].strip(), count=1) for hit in _PART.finditer(text) if hit["note"] is not None)
-    return min((note for note in notes if value.casefold() in note.casefold()), key=len, default="")
+    notes = (hit["note"].strip() for hit in _PART.finditer(text) if hit["note"] is not None)
+    said = (note for note in notes if value.casefold() in note.casefold() and not _NAME.fullmatch(note))
+    return min(said, key=len, default="")
