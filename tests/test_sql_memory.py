@@ -222,6 +222,16 @@ def test_a_field_that_the_question_names_stands_beside_what_was_read_instead() -
     assert [item.text for item in ask(sql, "and my dog?").trace if item.kind == "row"] == ["user.city: Lund"]
 
 
+def test_a_field_that_says_more_than_the_question_names_stands_alone() -> None:
+    engine = Scripted()
+    sql = memory(engine=engine, recent_turns=0)
+    tell(sql, "My city is Lund.", "Okay.", "My former_city is Malmo.", "Okay.")
+    assert known(sql) == {"user.city": "Lund", "user.former_city": "Malmo"}
+    engine.answers = ["SELECT former_city FROM users WHERE relation = 'user'"]
+    rows = [item.text for item in ask(sql, "what is my old city?").trace if item.kind == "row"]
+    assert rows == ["user.former_city: Malmo"]
+
+
 def test_without_fallback_nothing_is_guessed() -> None:
     engine = Scripted()
     sql = memory(engine=engine, fallback=False, recent_turns=0)

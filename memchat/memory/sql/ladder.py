@@ -67,11 +67,17 @@ def by_fields(question: str, table: Table) -> tuple[Cell, ...]:
 
 
 def named_better(question: str, table: Table, read: Iterable[Cell]) -> tuple[Cell, ...]:
-    """Known cells whose fields the question names in more words than those that were read, where there are any."""
-    shares = _shares(question, table)
+    """Known cells whose fields the question names in more words than those that were read, where there are any.
+
+    Who reads `former_city` for an old city needs no `city` beside it.
+    """
+    shares, read = _shares(question, table), tuple(read)
     had = max((shares.get(cell, 0.0) for cell in read), default=0.0)
     best = max((share for share in shares.values() if share >= 0.5), default=0.0)
-    return tuple(cell for cell, share in shares.items() if share == best > had)[:ALSO]
+    named = {word for _, field in read for word in fields.words(field)}
+    return tuple(
+        cell for cell, share in shares.items() if share == best > had and not named.issuperset(fields.words(cell[1]))
+    )[:ALSO]
 
 
 def fall_back(question: str, table: Table, search: Search) -> Found:
