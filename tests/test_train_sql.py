@@ -292,7 +292,7 @@ def test_a_run_leaves_an_adapter_that_the_memory_finds(
     loaded = recipe.load_model(str(small_model))
     found = adapters.find_adapter("sql_storage", loaded.weight_hash)
     assert found is not None and found.path == out
-    assert found.read("adapter_config.json")["base_model_name_or_path"] == loaded.spec.name
+    assert found.read("adapter_config.json")["base_model_name_or_path"] == small_model.name
     assert adapters.find_adapter("sql_storage", "another model") is None
     ids = torch.tensor([[5, 6, 7]])
     plain = loaded.model(ids).logits

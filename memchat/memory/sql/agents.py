@@ -24,7 +24,7 @@ from memchat.memory.sql.search import search
 from memchat.memory.sql.spelling import plain, unspaced
 from memchat.memory.sql.table import ASSISTANT, OTHER, USER, Table
 
-NEW_TOKENS = {"storage": 224, "retrieval": 192}
+NEW_TOKENS = {"storage": 256, "retrieval": 192}
 MOST, BEST, LATEST = 40, 24, 16
 """Fields that a prompt shows: all up to MOST, else the BEST for the line and the LATEST."""
 
