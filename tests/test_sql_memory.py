@@ -16,6 +16,7 @@ from memchat.memory.base import Budget, Message, Turn
 from memchat.memory.sql import grammar
 from memchat.memory.sql.commands import COMMANDS
 from memchat.memory.sql.history import verify
+from memchat.memory.sql.agents import Answer
 from memchat.memory.sql.memory import Sql
 from memchat.memory.sql.spelling import noted, plain, spelt, unspaced
 from memchat.session import Session
@@ -252,21 +253,41 @@ def test_forgetting_turns_takes_their_facts(tmp_path: Path) -> None:
 def test_invalid_answers_turn_the_grammar_on() -> None:
     sql = memory(decoding="auto")
     agent = sql.storage
-    assert agent._lark(["dog"], [], ["hello"]) == ""
+    assert agent._lark(["dog"], [], ["hello"], "") == ""
     for _ in range(2):
         agent.judged(False)
-    assert "UPDATE users SET" in agent._lark(["dog"], [], ["hello"])
+    assert "UPDATE users SET" in agent._lark(["dog"], [], ["hello"], "")
     for _ in range(20):
         agent.judged(True)
-    assert agent._lark(["dog"], [], ["hello"]) == ""
-    assert memory(decoding="free").storage._lark([], [], []) == ""
+    assert agent._lark(["dog"], [], ["hello"], "") == ""
+    assert memory(decoding="free").storage._lark([], [], [], "") == ""
 
 
 def test_an_adapter_writes_under_the_grammar_unless_told_otherwise() -> None:
     for decoding, bound in (("auto", True), ("grammar", True), ("free", False)):
         agent = memory(decoding=decoding).storage
         agent.adapter = object()  # type: ignore[assignment]
-        assert bool(agent._lark([], [], ["hello"])) == bound
+        assert bool(agent._lark([], [], ["hello"], "")) == bound
+
+
+def test_a_call_is_about_those_others_whom_its_lines_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = [f"INSERT INTO users (name, relation, city) VALUES ('{name}', 'other', 'Lund');" for name in ("Ana", "Bo")]
+    sql = memory(engine=Scripted("\n".join(made)), people=True)
+    tell(sql, "Ana and Bo live in Lund.")
+    offered: list[Any] = []
+
+    def write(system: str, text: str, fields: Any, people: Any, said: Any = ()) -> Answer:
+        offered.append(people)
+        return Answer("NOOP", "NOOP", 1.0, "", True, False)
+
+    monkeypatch.setattr(sql.storage, "write", write)
+    monkeypatch.setattr(sql.retrieval, "write", write)
+    tell(sql, "bos city is Oslo now", first=3)
+    tell(sql, "He likes soup.", first=5)
+    tell(sql, "What is it?", "It is Ana's.", first=7)
+    ask(sql, "Where does Ana live?")
+    ask(sql, "Who lives in Lund?")
+    assert offered == [["Bo"], ["Ana", "Bo"], ["Ana"], ["Ana"], ["Ana"], ["Ana", "Bo"]]
 
 
 def test_under_the_grammar_nothing_is_stored_that_nobody_said() -> None:
@@ -329,6 +350,10 @@ def test_the_grammar_knows_which_fields_and_people_there_are() -> None:
     ):
         assert fits(text, None), text
         assert fits(text, []), text
+    near = grammar.storage(["dog"], [], ["ana has Bo"], ["> user: ana has Bo", "assistant: So Ana has Bo."])
+    assert grammars.constraint(near)._matcher.try_consume_tokens(tokenizer(new, add_special_tokens=False).input_ids), (
+        "a name that the reply alone spells so"
+    )
     hers = f"{add}\nUPDATE users SET city = 'Lund' WHERE name = 'Ana';"
     for text in (
         new,

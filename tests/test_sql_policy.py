@@ -283,6 +283,7 @@ def test_who_is_meant() -> None:
     assert meant("what is your job?", TABLE) == {2}
     assert meant("where does Ana live?", TABLE) == {3}
     assert meant("where does bri live?", TABLE) == {1}
+    assert meant("what do you know of anas keys?", TABLE) == {3}
     assert meant("is Brianna here?", TABLE) == set()
 
 

@@ -38,6 +38,8 @@ CONTAINED = 0.6
 
 _WORDS = re.compile(r"[^\W_]+")
 
+_WRITE = re.compile(r"^(?:UPDATE users SET (\w+) = .* WHERE relation = '(\w+)'|UPDATE|INSERT)", re.M)
+
 _CHOSEN = re.compile(
     r"^--.*|^\w+|(?<=COLUMN )\w+|(?<=SET )\w+|(?<=SELECT )\w+|'(?:[^']|'')*'|(?<=\(name, relation, )\w+", re.MULTILINE
 )
@@ -115,7 +117,11 @@ class Episodes:
         while len(found) < count:
             if rng.random() < CHATS:
                 cases = chat_cases(self.agent, split, rng, rng.randint(200, 4 * self.size))
-                cases = rng.sample(cases, min(4, len(cases)))
+                rng.shuffle(cases)
+                cases.sort(key=_rare, reverse=True)
+                rare = sum(map(_rare, cases))
+                some = min(rare, 2)
+                cases = [*cases[:some], *cases[rare : rare + 4 - some]]
             else:
                 cases = [make(split, rng, rng.randint(100, self.size)) for _ in range(2)]
             found += [case for case in cases if case.sql != "NOOP" or rng.random() < IDLE]
@@ -188,6 +194,12 @@ def focus(tokenizer: Any, answers: Sequence[str], width: int) -> Tensor:
         for j, (a, b) in enumerate(offsets, width - 1 - len(offsets)):
             hits[i, j] = float(any(a < end and start < b for start, end in spans))
     return hits
+
+
+def _rare(case: Case) -> bool:
+    """Whether a storage call does more than one thing, changes a value, or is about somebody else."""
+    done = [hit.groups() for hit in _WRITE.finditer(case.sql)]
+    return len(done) > 1 or any(not key or name in case.before.rows[key] for name, key in done)
 
 
 def fit_to_teach(case: Episode, text: str, line: str) -> bool:

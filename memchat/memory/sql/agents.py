@@ -66,11 +66,11 @@ class Agent:
         """The agent's answer, greedy.
 
         Args:
-            fields: the columns there are. people: names of the other people in the table; None: they are not kept.
-            said: texts that stored values may be taken from.
+            fields: the columns there are. people: names of other people that may be meant; None: they are not kept.
+            said: texts that stored values may be taken from; names of people may be from all of `text`.
         """
         started = time.perf_counter()
-        lark = self._lark(fields, people, said)
+        lark = self._lark(fields, people, said, text)
         patches: list[AbstractContextManager[Any]] = []
         if self.adapter is not None:
             patches.append(worn(self.engine.model, self.adapter))
@@ -88,7 +88,7 @@ class Agent:
         """Tell whether the last answer ran without repair: `auto` decoding goes by it."""
         self._invalid.append(not valid)
 
-    def _lark(self, fields: Sequence[str], people: Sequence[str] | None, said: Sequence[str]) -> str:
+    def _lark(self, fields: Sequence[str], people: Sequence[str] | None, said: Sequence[str], text: str) -> str:
         """The grammar of this answer; empty where decoding is free.
 
         `auto` writes under it with an adapter, which learnt no other SQL, and keeps a model that was asked for SQL by
@@ -102,7 +102,7 @@ class Agent:
         if wanted == "auto" and not available():
             return ""
         if self.kind == "storage":
-            return grammar.storage(fields, people, said)
+            return grammar.storage(fields, people, said, [text, *(people or ())])
         return grammar.retrieval(fields, people or ())
 
     def _compile(self, lark: str) -> Any:

@@ -14,7 +14,9 @@ _NAMES = 3
 _ALTER, _UPDATE, _INTO = "ALTER TABLE users ADD COLUMN ", "UPDATE users SET ", "INSERT INTO users (name, relation, "
 
 
-def storage(fields: Sequence[str], people: Sequence[str] | None, said: Sequence[str]) -> str:
+def storage(
+    fields: Sequence[str], people: Sequence[str] | None, said: Sequence[str], near: Sequence[str] | None = None
+) -> str:
     """ALTER TABLE, UPDATE and INSERT on `users`, one a line, or NOOP.
 
     A note is followed by its field: one that there is is written at once, any other one is made first. Later statements
@@ -22,9 +24,10 @@ def storage(fields: Sequence[str], people: Sequence[str] | None, said: Sequence[
 
     Args:
         fields: those there are.
-        people: names of the other people in the table; None where they are not kept.
+        people: names of other people in the table, to choose from; None where they are not kept.
         said: what values are made of: each is a run of words of one of these texts, or a list of such runs. What
             nobody said cannot be stored, and no name gets a letter wrong. A space may stand before it (`spelling`).
+        near: the same for names of people, who may be called something in the line before or in the reply alone.
     """
     insert, person = (" | insert", ' | "name = " NAME') if people is not None else ("", "")
     every = (*fields, "name")
@@ -45,10 +48,11 @@ ALTER: "-- " NEW "\n" {_quoted(_ALTER)}
 UPDATE: "-- " FIELD "\n" {_quoted(_UPDATE)}
 FIELD: /[a-z][a-z0-9_]{{1,39}}/
 NEW: FIELD & ~/{"|".join(every)}/
-NAME: "'" / ?/ (/[^\s,;:!?]+( [^\s,;:!?]+){{0,{_NAMES - 1}}}/ & SAID) "'"
+NAME: "'" / ?/ (/[^\s,;:!?]+( [^\s,;:!?]+){{0,{_NAMES - 1}}}/ & NEAR) "'"
 STRING: "'" / ?/ PIECE ((", " | " and ") PIECE){{0,{_LISTED - 1}}} "'"
 PIECE: /[^\n]+/ & SAID
 SAID: %regex {{ "substring_chunks": {json.dumps(_chunks(said))} }}
+NEAR: %regex {{ "substring_chunks": {json.dumps(_chunks(said if near is None else near))} }}
 """
 
 

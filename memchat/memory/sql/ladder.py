@@ -34,12 +34,17 @@ class Found:
 
 def meant(question: str, table: Table) -> set[int]:
     """Whom the user asks about: the people named, else the user ("my") or the assistant ("your"); empty if unsaid."""
-    text = _spaced(question)
-    names = [(p.id, _spaced(name)) for p in table.people for name in (p.name, *p.aliases)]
-    found = {person for person, name in names if name.strip() and name in text}
+    found = named(question, table)
     # "do you know my name" asks about "me": "you" counts only where nothing is "mine"
     pronoun = USER if _MINE.search(question) else ASSISTANT if _YOURS.search(question) else None
     return found or ({table.person(pronoun).id} if pronoun else set())
+
+
+def named(text: str, table: Table) -> set[int]:
+    """The people whose name, or one of its aliases, stands in a text."""
+    said = _spaced(text)
+    names = [(p.id, _spaced(name)) for p in table.people for name in (p.name, *p.aliases)]
+    return {person for person, name in names if name.strip() and (name in said or f"{name[:-1]}s " in said)}
 
 
 def _spaced(text: str) -> str:

@@ -108,7 +108,7 @@ class Sql:
     def consult(self, question: str, table: Table) -> Consulted:
         """What the retrieval agent reads for a question; where its SQL fails, what simpler means find."""
         system, aliases = retrieval_prompt(table, question), self.facts.field_aliases()
-        others = [p.name for p in table.people if p.relation == OTHER]
+        others = _others(question, table)
         answers, read = list[Answer](), Read((), frozenset(), ())
         text = question
         for rung in ("sql", "retry"):
@@ -218,10 +218,10 @@ class Sql:
         lines = [(t.role, t.content) for t in near if t is turn or (t.role != turn.role and t.content)]
         marked = lines.index((turn.role, turn.content))
         system = storage_prompt(table, turn.role, turn.content, self.facts, people)
-        others = [p.name for p in table.people if p.relation == OTHER] if people else None
+        others = _others(" ".join(text for _, text in lines), table) if people else None
         # What the other speaker said counts where the line is no more than a yes; a list that grows is written anew.
         heard = lines[: marked + 1] if len(turn.content.split()) <= _YES else [lines[marked]]
-        said = [*(text for _, text in heard), *(others or ()), *table.row(target).values()]
+        said = [*(text for _, text in heard), *table.row(target).values()]
         answer = self.storage.write(system, prompts.near(lines, marked), table.fields, others, said)
         done = run_storage(answer.text, table, target, self.facts.field_aliases())
         self.storage.judged(_valid(done.statements))
@@ -326,6 +326,12 @@ def _rows(cells: Iterable[Cell], table: Table) -> tuple[Row, ...]:
     return tuple(
         Row(person, field, table.cells[person, field], table.since.get((person, field))) for person, field in cells
     )
+
+
+def _others(text: str, table: Table) -> list[str]:
+    """Names of the other people that a text may be about: those it names, or all where it names none."""
+    others, named = [p for p in table.people if p.relation == OTHER], ladder.named(text, table)
+    return [p.name for p in others if p.id in named] or [p.name for p in others]
 
 
 def _valid(statements: Sequence[Statement]) -> bool:
