@@ -14,9 +14,9 @@ from memchat.errors import UsageError
 from memchat.memory import registry
 from memchat.memory.base import Budget, Message, Turn
 from memchat.memory.sql import grammar
+from memchat.memory.sql.agents import Answer
 from memchat.memory.sql.commands import COMMANDS
 from memchat.memory.sql.history import verify
-from memchat.memory.sql.agents import Answer
 from memchat.memory.sql.memory import Sql
 from memchat.memory.sql.spelling import noted, plain, spelt, unspaced
 from memchat.session import Session
