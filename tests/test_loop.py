@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from memchat.errors import MemchatError, UsageError
+from trainers.curve import BOTTOM, HEIGHT, TOP, write_curve
 from trainers.loop import LoopConfig, precision, schedule, train
 from trainers.optim import muon_and_adamw
 from trainers.run import read_log
@@ -231,6 +232,17 @@ def test_evaluation_log_curve_and_settings_are_written(tmp_path):
     assert described["versions"]["torch"] == torch.__version__.split("+")[0] or described["versions"]["torch"]
     svg = ElementTree.parse(tmp_path / "curve.svg")
     assert len(svg.findall(".//{*}polyline")) == 3
+
+
+def test_curves_of_rewards_stay_inside_the_picture(tmp_path):
+    log = [{"step": 1, "loss": -0.5}, {"step": 2, "loss": 1.5}, {"step": 2, "reward": 1.2, "valid": 1.0, "leak": 0.1}]
+    (tmp_path / "log").write_text("\n".join(map(json.dumps, log)))
+    write_curve(tmp_path / "log", tmp_path / "curve.svg")
+    lines = ElementTree.parse(tmp_path / "curve.svg").findall(".//{*}polyline")
+    loss, _, reward, valid = ([tuple(map(float, xy.split(","))) for xy in line.get("points").split()] for line in lines)
+    top, bottom = TOP, HEIGHT - BOTTOM
+    assert [y for _, y in loss] == [bottom, top], "from the lowest to the highest"
+    assert (reward[0][1], round(valid[0][1])) == (top, round(top + (bottom - top) / 6))
 
 
 def test_muon_takes_the_hidden_matrices_only():
