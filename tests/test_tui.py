@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual import events
@@ -10,6 +12,7 @@ from textual import events
 from memchat import paths
 from memchat.store import Store
 from memchat.tui import drafts
+from memchat.tui.reader import Reader
 from memchat.tui.widgets.inspector import Inspector
 from memchat.tui.widgets.transcript import CutMarker
 from tests.fake_worker import EVIL, MARKDOWN
@@ -208,6 +211,25 @@ async def test_a_named_session_is_made_when_it_does_not_exist() -> None:
     async with running(session="trip") as tui:
         await tui.ready()
         await tui.say("hello")
+        assert Store(read_only=True).session("trip").turns == 2
+
+
+async def test_what_is_written_before_the_store_was_read_goes_to_the_session_that_was_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read, wait = Reader.session, asyncio.Event()
+
+    async def slow(self: Reader, name: str) -> Any:
+        await wait.wait()
+        return await read(self, name)
+
+    monkeypatch.setattr(Reader, "session", slow)
+    async with running(session="trip") as tui:
+        await tui.ready()
+        await tui.send("hello")
+        assert tui.conversation.queue == ["hello"] and not tui.conversation.busy
+        wait.set()
+        await tui.settled(2)
         assert Store(read_only=True).session("trip").turns == 2
 
 

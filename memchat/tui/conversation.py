@@ -51,6 +51,8 @@ class Conversation(Hearing):
         self.pieces = 0
         self._unsaved: str | None = None
         """What was sent and is not durable yet; it goes back to the input when it fails."""
+        self._awaited = {"ready", "restored"}
+        """What has to be before anything is sent: an engine, and the session to send it to, read from the store."""
         self._opening = False
         self._making = False
         """A session is being made for what is written here."""
@@ -86,7 +88,7 @@ class Conversation(Hearing):
 
     async def pump(self) -> None:
         """Send the next queued prompt when the engine can take it."""
-        if self.queue and self.link.ready and not self.busy:
+        if self.queue and not self._awaited and self.link.ready and not self.busy:
             text = self.queue.pop(0)
             if self.session is None and not self._opening:
                 self.open(None)
@@ -200,6 +202,10 @@ class Conversation(Hearing):
         state = self.link.state
         if what == "crashed" or (what == "state" and state in ("ready", "failed")):
             self._events.put_nowait((None, Condition(what if what == "crashed" else state)))
+
+    def restored(self) -> None:
+        """It is known which session this is."""
+        self._events.put_nowait((None, Condition("restored")))
 
     async def restart(self) -> None:
         """A new engine process; the session is opened again."""

@@ -13,7 +13,7 @@ _REASONS = {"cancelled": "cancelled", "length": "length", "failed": "failed"}
 
 
 class Condition(Event):
-    """The engine's condition changed: ready, failed or crashed."""
+    """The engine's condition changed: ready, failed or crashed; or what is stored was read: restored."""
 
     kind = "condition"
 
@@ -40,14 +40,18 @@ class Hearing:
     prompt: Prompt | None
     wrote: Wrote | None
     _unsaved: str | None
+    _awaited: set[str]
 
     async def _on_condition(self: Any, _call: Call | None, event: Condition) -> None:
-        if event.condition == "ready":
-            if self.session is not None:
-                self.open(self.session)
-            await self.pump()
-            self.view.inspect(fresh=True)
+        if event.condition in ("ready", "restored"):
+            self._awaited.discard(event.condition)
+            if not self._awaited:
+                if self.session is not None:
+                    self.open(self.session)
+                await self.pump()
+                self.view.inspect(fresh=True)
             return
+        self._awaited.add("ready")
         if texts := self.unsent():
             self._unsaved = None
             self.queue.clear()

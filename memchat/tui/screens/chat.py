@@ -103,6 +103,7 @@ class ChatScreen(Writing, Modelling, PanelHost, Screen[None]):
             self._names = [(row.name, row.preview) for row in await self.reader.sessions()]
         except MemchatError as error:
             self.say(str(error), "error")
+        self.conversation.restored()
         self.load_draft()
         if self.link.settings.ui.inspector and self.app.size.width >= 100:
             await self.toggle_panel()
@@ -123,8 +124,6 @@ class ChatScreen(Writing, Modelling, PanelHost, Screen[None]):
                 self.say(f"continuing {row.name!r} · Ctrl+N starts a new conversation")
         elif self.wanted is not None:
             self.link.session = self.link.session_name = self.wanted
-        if self.link.ready and self.link.session is not None:
-            self.conversation.open(self.link.session)
 
     def update_node_styles(self, animate: bool = True) -> None:
         """Focus moving in or out of the terminal must not restyle every message."""
