@@ -44,7 +44,7 @@ class Box:
         self.columns = list(table.fields)
         self.seen: set[str] = set()
         self.deadline = 0.0
-        self.base = sqlite3.connect(":memory:", isolation_level=None, cached_statements=0)
+        self.base = sqlite3.connect(":memory:", isolation_level=None, cached_statements=8)
         self.base.execute("PRAGMA temp_store = 2")  # or a large ORDER BY makes files
         columns = "".join(f', "{name}" TEXT' for name in table.fields)
         head = "id INTEGER PRIMARY KEY, name TEXT COLLATE NOCASE, relation TEXT COLLATE NOCASE"
@@ -106,6 +106,15 @@ class Box:
         """(Rows, names of the result's columns) of a SELECT; `seen` then holds the columns it read."""
         with self.guarded(False), closing(self.base.execute(sql)) as cursor:
             return cursor.fetchmany(FETCHED), [str(d[0]).casefold() for d in cursor.description or ()]
+
+    def read_again(self, sql: str) -> list[tuple[object, ...]]:
+        """The rows of a SELECT that `read` has run: what may be read is asked when a statement is compiled."""
+        self.base.set_progress_handler(lambda: monotonic() > self.deadline, 1000)
+        try:
+            with closing(self.base.execute(sql)) as cursor:
+                return cursor.fetchmany(FETCHED)
+        finally:
+            self.base.set_progress_handler(None, 0)
 
     def write(self, sql: str, unique: str = "") -> int:
         """Run one statement whole or not at all; the number of rows it changed, -1 where it changes none by nature."""

@@ -78,6 +78,7 @@ def likeness(one: str, other: str) -> float:
     return ratio if ratio >= SIMILAR else 0.0
 
 
+@lru_cache(65536)
 def similarity(one: str, other: str) -> float:
     """Token-set similarity of two field names: the likeness of each word to its nearest, over the larger set."""
     left, right = words(one), words(other)

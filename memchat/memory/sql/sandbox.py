@@ -318,10 +318,10 @@ def _cells(box: Box, text: str, rows: list[tuple[object, ...]], names: list[str]
     found = []
     with box.undone():
         box.fill((), ())
-        empty, _ = box.read(text)  # not empty where the SELECT counts, or makes rows up
+        empty = box.read_again(text)  # not empty where the SELECT counts, or makes rows up
         for person in people:
             box.fill((person,), read)
-            alone, _ = box.read(text)
+            alone = box.read_again(text)
             if alone != empty and (empty or any(row in rows for row in alone)):
                 found.append(person.id)
     if found:
