@@ -118,8 +118,8 @@ class Episodes:
             if rng.random() < CHATS:
                 cases = chat_cases(self.agent, split, rng, rng.randint(200, 4 * self.size))
                 rng.shuffle(cases)
-                cases.sort(key=_rarity, reverse=True)
-                rare = sum(_rarity(case) > 0 for case in cases)
+                cases.sort(key=_rare, reverse=True)
+                rare = sum(map(_rare, cases))
                 some = min(rare, 2)
                 cases = [*cases[:some], *cases[rare : rare + 4 - some]]
             else:
@@ -196,14 +196,13 @@ def focus(tokenizer: Any, answers: Sequence[str], width: int) -> Tensor:
     return hits
 
 
-def _rarity(case: Case) -> int:
-    """How many things a storage call does, where it does several, changes a value, or is about somebody else; else 0.
+def _rare(case: Case) -> bool:
+    """Whether a storage call does more than one thing, changes a value, or is about somebody else.
 
-    Left to chance an agent learns the three facts of one line last of all, and drops one.
+    Left to chance an agent learns the facts of a line with several last of all, and drops one.
     """
     done = [hit.groups() for hit in _WRITE.finditer(case.sql)]
-    rare = len(done) > 1 or any(not key or name in case.before.rows[key] for name, key in done)
-    return len(done) if rare else 0
+    return len(done) > 1 or any(not key or name in case.before.rows[key] for name, key in done)
 
 
 def fit_to_teach(case: Episode, text: str, line: str) -> bool:
